@@ -1,0 +1,9 @@
+"""What a user did that cannot work, said in one line."""
+
+
+class UserError(Exception):
+    """Wrong input from outside: a config value, a path, a file.
+
+    The message is one line, names what is wrong and what would be valid. The command line prints it
+    without a traceback and exits with code 2.
+    """
