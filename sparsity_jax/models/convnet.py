@@ -1,0 +1,140 @@
+"""One Linen module that is any `Plan`: convolution, BatchNorm, ReLU, pooling, dense head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from sparsity_jax.models import lowering
+from sparsity_jax.models.plans import Conv, Plan
+
+# Xavier with the gain of ReLU (Sec. 2.1), sqrt(2): variance 2 * 2 / (fan_in + fan_out). The paper
+# does not say uniform or normal; uniform is what "Xavier" names in the framework it used.
+XAVIER_RELU = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
+
+
+def norm(name: str, *, train: bool) -> nn.BatchNorm:
+    """BatchNorm as PyTorch sets it up: running statistics move by 0.1, epsilon 1e-5.
+
+    `use_fast_variance` is off because a dying filter is a nearly constant map, for which
+    E[x^2] - E[x]^2 cancels. The running variance is the biased one (PyTorch keeps the unbiased),
+    which changes evaluation by a factor n / (n - 1) of the variance, n = batch * height * width.
+    """
+    return nn.BatchNorm(
+        use_running_average=not train,
+        momentum=0.9,
+        epsilon=1e-5,
+        use_fast_variance=False,
+        name=name,
+    )
+
+
+class Convolution(nn.Module):
+    """Stride-1 'same' convolution without bias, lowered for the backend at hand."""
+
+    filters: int
+    kernel: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel, self.kernel, x.shape[-1], self.filters)
+        return lowering.conv(x, self.param("kernel", XAVIER_RELU, shape))
+
+
+class ConvBlock(nn.Module):
+    """Convolution, BatchNorm, ReLU and, where the plan says so, 2x2 max pooling."""
+
+    conv: Conv
+    negative_slope: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        x = Convolution(self.conv.filters, self.conv.kernel, name="conv")(x)
+        x = rectify(norm("norm", train=train)(x), self.negative_slope)
+        return lowering.max_pool(x) if self.conv.pool else x
+
+
+class DenseBlock(nn.Module):
+    """A hidden dense layer: dense (no bias, the norm has one), BatchNorm, ReLU."""
+
+    features: int
+    negative_slope: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        x = nn.Dense(self.features, use_bias=False, kernel_init=XAVIER_RELU, name="dense")(x)
+        return rectify(norm("norm", train=train)(x), self.negative_slope)
+
+
+class Logits(nn.Module):
+    """The last dense layer, with a bias and without norm."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.Dense(self.classes, kernel_init=XAVIER_RELU, name="dense")(x)
+
+
+def rectify(x: jax.Array, negative_slope: float) -> jax.Array:
+    """max(x, negative_slope * x): the ReLU at slope 0, the leaky ReLU of Table S2 above it."""
+    return jnp.maximum(x, negative_slope * x) if negative_slope else jax.nn.relu(x)
+
+
+class ConvNet(nn.Module):
+    """The network that a plan describes (paper Fig. 1, Sec. 5.2).
+
+    Variables: params 'C1' ... with 'conv' and 'norm' (scale is gamma, bias is beta), 'F1' ... with
+    'dense' and 'norm'; batch_stats the same without 'conv' and 'dense'.
+
+    Example:
+      >>> net = ConvNet(basicnet(classes=10, input_shape=(32, 32, 3)))
+      >>> variables = net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+      >>> net.apply(variables, jnp.zeros((4, 32, 32, 3))).shape
+      (4, 10)
+    """
+
+    plan: Plan
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
+        """Logits (batch, classes) of normalised float images (batch, height, width, channels)."""
+        plan, x = self.plan, images
+        for name, conv in zip(plan.layer_names, plan.convs, strict=True):
+            x = ConvBlock(conv, plan.negative_slope, name=name)(x, train=train)
+        x = _head_inputs(x, plan)
+        for name, features in zip(plan.dense_names, plan.dense, strict=False):
+            x = DenseBlock(features, plan.negative_slope, name=name)(x, train=train)
+        return Logits(plan.classes, name=plan.dense_names[-1])(x)
+
+
+def _head_inputs(x: jax.Array, plan: Plan) -> jax.Array:
+    if plan.head_pool == "global":
+        return jnp.mean(x, axis=(1, 2))
+    if isinstance(plan.head_pool, tuple):
+        window, stride = plan.head_pool
+        x = nn.avg_pool(x, window_shape=(window, window), strides=(stride, stride))
+    return x.reshape(x.shape[0], -1)
+
+
+def init(plan: Plan, key: jax.Array) -> dict[str, Any]:
+    """Fresh variables of a plan: Xavier weights, gamma 1, beta 0, running mean 0 and variance 1."""
+    return cast(dict, ConvNet(plan).init(key, jnp.zeros((1, *plan.input_shape), jnp.float32)))
+
+
+def logits(plan: Plan, variables: Mapping[str, Any], images: jax.Array) -> jax.Array:
+    """Logits (batch, classes) in evaluation mode: BatchNorm uses its running statistics."""
+    return cast(jax.Array, ConvNet(plan).apply(variables, images, train=False))
+
+
+def train_logits(
+    plan: Plan, variables: Mapping[str, Any], images: jax.Array
+) -> tuple[jax.Array, dict[str, Any]]:
+    """Logits in training mode, and the running statistics after this batch."""
+    result = ConvNet(plan).apply(variables, images, train=True, mutable=["batch_stats"])
+    outputs, changed = cast(tuple[jax.Array, dict[str, Any]], result)
+    return outputs, changed["batch_stats"]

@@ -1,0 +1,128 @@
+"""Every way to write a convolution or a max pool must compute the same thing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+from jax.test_util import check_grads
+
+from sparsity_jax.models.lowering import METHODS, choose, conv, max_pool
+
+SIDES = st.integers(1, 9)
+FAST = settings(max_examples=15, deadline=None)
+ORACLE = METHODS[0]
+
+
+def random(seed: int, *shape: int) -> jax.Array:
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def value_and_gradients(method: str | None, x: jax.Array, kernel: jax.Array) -> tuple:
+    y, pull = jax.vjp(lambda x, kernel: conv(x, kernel, method=method), x, kernel)
+    return y, *pull(random(9, *y.shape))
+
+
+def assert_same(got: tuple, expected: tuple, *, tolerance: float) -> None:
+    for a, b in zip(got, expected, strict=True):
+        scale = max(float(jnp.abs(b).max()), 1e-3)
+        np.testing.assert_allclose(a / scale, b / scale, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("method", [*METHODS[1:], None])
+@FAST
+@given(st.integers(1, 3), SIDES, SIDES, st.integers(1, 9), st.integers(1, 9), st.integers(1, 5))
+def test_every_method_agrees_with_the_native_convolution(method, n, h, w, c, o, k):
+    k = 3 if method and method.startswith("winograd") else k
+    x, kernel = random(0, n, h, w, c), random(1, k, k, c, o)
+    got = value_and_gradients(method, x, kernel)
+    assert_same(got, value_and_gradients(ORACLE, x, kernel), tolerance=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "bound"), [("patches", 1e-6), ("winograd2", 2e-6), ("winograd4", 2e-5)]
+)
+def test_float32_error_against_float64(method, bound):
+    x, kernel = random(0, 8, 4, 4, 256), random(1, 3, 3, 256, 64)
+    with jax.enable_x64(True):
+        wide = (jnp.asarray(np.asarray(a), jnp.float64) for a in (x, kernel))
+        y, pull = jax.vjp(lambda x, kernel: conv(x, kernel, method=ORACLE), *wide)
+        expected = (y, *pull(jnp.asarray(np.asarray(random(9, *y.shape)), y.dtype)))
+        expected = tuple(np.asarray(a) for a in expected)
+    got = value_and_gradients(method, x, kernel)
+    for a, b in zip(got, expected, strict=True):
+        assert np.abs(np.asarray(a, np.float64) - b).max() < bound * np.abs(b).max()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_vmap_and_scan_change_nothing(method):
+    x, kernels = random(0, 2, 6, 5, 4), random(1, 3, 3, 3, 4, 4)
+    each = [value_and_gradients(method, x, kernel) for kernel in kernels]
+    together = jax.vmap(lambda kernel: value_and_gradients(method, x, kernel))(kernels)
+
+    def body(carry, kernel):
+        return carry, value_and_gradients(method, x, kernel)
+
+    _, looped = lax.scan(body, 0, kernels)
+    for i, alone in enumerate(each):
+        assert_same(jax.tree.map(lambda a, i=i: a[i], together), alone, tolerance=1e-5)
+        assert_same(jax.tree.map(lambda a, i=i: a[i], looped), alone, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("bad", [jnp.nan, jnp.inf])
+def test_what_is_not_finite_stays_visible_and_in_its_image(method, bad):
+    x, kernel = random(0, 2, 6, 6, 3).at[0, 2, 3, 1].set(bad), random(1, 3, 3, 3, 4)
+    y = conv(x, kernel, method=method)
+    native = conv(x, kernel, method=ORACLE)
+    assert not jnp.isfinite(y)[~jnp.isfinite(native)].any()
+    assert jnp.isfinite(y[1]).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_dead_channels_stay_exactly_zero(method):
+    x = random(0, 2, 8, 8, 4).at[..., 1].set(0)
+    kernel = random(1, 3, 3, 4, 5).at[..., 2].set(0)
+    y, _, dkernel = value_and_gradients(method, x, kernel)
+    assert not y[..., 2].any()
+    assert not dkernel[:, :, 1].any()
+
+
+def test_accelerators_get_the_native_convolution():
+    for backend in ("gpu", "tpu"):
+        assert choose((40, 8, 8, 64), (3, 3, 64, 64), backend=backend) == "native"
+
+
+def test_an_unknown_method_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"'fft'.*native, patches"):
+        conv(jnp.ones((1, 2, 2, 1)), jnp.ones((3, 3, 1, 1)), method="fft")
+
+
+@FAST
+@given(st.integers(1, 3), st.integers(2, 9), st.integers(2, 9), st.integers(1, 5))
+def test_max_pool_agrees_with_reduce_window(n, h, w, c):
+    x = random(0, n, h, w, c)
+
+    def oracle(x):
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+    y, pull = jax.vjp(max_pool, x)
+    expected, pull_expected = jax.vjp(oracle, x)
+    dy = random(1, *y.shape)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(*pull(dy), *pull_expected(dy))
+
+
+def test_max_pool_shares_the_gradient_of_a_tie_without_losing_any():
+    x = jnp.ones((1, 4, 4, 2))
+    dx = jax.grad(lambda x: max_pool(x).sum())(x)
+    np.testing.assert_allclose(dx.reshape(2, 2, 2, 2, 2).sum((1, 3)), 1)
+    check_grads(max_pool, (random(0, 1, 5, 4, 2),), order=1, modes=["rev"], eps=1e-3)
+
+
+def test_max_pool_passes_nan_on():
+    y = max_pool(jnp.ones((1, 4, 4, 1)).at[0, 1, 1, 0].set(jnp.nan))
+    assert jnp.isnan(y[0, 0, 0, 0])
+    assert jnp.isfinite(y[0, 1, 1, 0])
