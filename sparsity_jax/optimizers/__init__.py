@@ -1,0 +1,12 @@
+"""The seven optimizers of the paper, each with no regularizer, L2 or weight decay."""
+
+from sparsity_jax.optimizers.chain import REGULARIZERS, WD_MODES, make_optimizer
+from sparsity_jax.optimizers.hyperparameters import OPTIMIZERS, default_learning_rate
+
+__all__ = [
+    "OPTIMIZERS",
+    "REGULARIZERS",
+    "WD_MODES",
+    "default_learning_rate",
+    "make_optimizer",
+]
