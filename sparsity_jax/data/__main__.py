@@ -1,0 +1,128 @@
+"""What does a data set look like? `python -m sparsity_jax.data show | prepare SOURCE`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sparsity_jax.data import SOURCES, load
+from sparsity_jax.data.arrays import Dataset
+from sparsity_jax.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one subcommand.
+
+    Args:
+        arguments: the words after `python -m sparsity_jax.data`; by default those of the process.
+
+    Returns:
+        Exit code: 0, or 2 after a one-line message about wrong input.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        dataset = load(
+            options.source,
+            data_dir=options.data_dir,
+            manual_dir=options.manual_dir,
+            allow_unverified=options.allow_unverified,
+        )
+        if options.command == "show":
+            print(summary(dataset))
+            print(f"contact sheet: {_write_sheet(dataset, options.out)}")
+        else:
+            print(f"{dataset.name} is ready: {_size(dataset)}")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def summary(dataset: Dataset) -> str:
+    """Sizes, normalisation constants and images per class, as lines of text.
+
+    Example:
+        >>> images, labels = np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 1], np.int32)
+        >>> print(summary(Dataset("dots", images, labels, images, labels, ("cat", "dog"))))
+        dots: 2 train and 2 test images, 4x4 gray, 2 classes
+        mean 0.0000, std 1.0000 (train pixels / 255, per channel)
+        class  train  test
+        cat        1     1
+        dog        1     1
+    """
+    mean, std = (" ".join(f"{v:.4f}" for v in values) for values in (dataset.mean, dataset.std))
+    counts = [
+        np.bincount(labels, minlength=dataset.classes)
+        for labels in (dataset.train_labels, dataset.test_labels)
+    ]
+    width = max(len(name) for name in (*dataset.class_names, "class"))
+    lines = [
+        f"{dataset.name}: {_size(dataset)}",
+        f"mean {mean}, std {std} (train pixels / 255, per channel)",
+        f"{'class':<{width}}  train  test",
+    ]
+    for name, train, test in zip(dataset.class_names, *counts, strict=True):
+        lines.append(f"{name:<{width}}  {train:>5}  {test:>4}")
+    return "\n".join(lines)
+
+
+def _size(dataset: Dataset) -> str:
+    height, width, channels = dataset.image_shape
+    return (
+        f"{len(dataset.train_images)} train and {len(dataset.test_images)} test images,"
+        f" {width}x{height} {'gray' if channels == 1 else 'RGB'}, {dataset.classes} classes"
+    )
+
+
+def _write_sheet(dataset: Dataset, out: Path | None) -> Path:
+    from sparsity_jax.data.contact_sheet import contact_sheet  # slow to import
+
+    path = out or Path(f"{dataset.name}.png")
+    try:
+        contact_sheet(dataset).save(path, format="PNG")
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path} ({error.strerror or error}); name a file in a writable folder"
+            " with --out"
+        ) from error
+    return path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sparsity_jax.data", description="Prepare data sets and look at them."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    source = argparse.ArgumentParser(add_help=False)
+    source.add_argument("source", metavar="SOURCE", help=f"one of: {', '.join(SOURCES)}")
+    source.add_argument(
+        "--data_dir",
+        type=Path,
+        metavar="DIR",
+        help="where prepared sets are kept (default: SPARSITY_JAX_DATA or ~/.cache/sparsity_jax)",
+    )
+    source.add_argument(
+        "--manual_dir",
+        type=Path,
+        metavar="DIR",
+        help="where official archives lie that you downloaded yourself (default: DATA_DIR/manual)",
+    )
+    source.add_argument(
+        "--allow_unverified",
+        action="store_true",
+        help="use an archive found there even if its checksum is not the official one",
+    )
+    show = commands.add_parser(
+        "show", parents=[source], help="write a contact sheet PNG, print counts and constants"
+    )
+    show.add_argument(
+        "--out", type=Path, metavar="FILE.png", help="the picture (default: <data set>.png)"
+    )
+    commands.add_parser("prepare", parents=[source], help="download or decode ahead of training")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""What files does a folder or archive hold? Read one after another, never unpacked to disk."""
+
+import bz2
+import gzip
+import logging
+import lzma
+import os
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+from sparsity_jax.errors import UserError
+
+MAX_FILE_BYTES = 256 * 2**20  # no single image needs more: larger members are refused
+_MAX_EXPANSION = 200  # an archive that grows by more is a decompression bomb, not images
+_FREE_EXPANSION_BYTES = 2**30  # below this total any growth is harmless
+_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+_COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+_log = logging.getLogger(__name__)
+
+
+class File(NamedTuple):
+    """One file found.
+
+    Args:
+        name: path inside the folder or archive, '/' between its parts.
+        data: its bytes.
+        done: bytes of the folder or archive that have been read so far, for a progress bar.
+    """
+
+    name: str
+    data: bytes
+    done: int
+
+
+def read_archive(path: Path, wanted: Callable[[str], bool]) -> Iterator[File]:
+    """Yields the wanted files of a zip or tar archive in the order they are stored.
+
+    Nothing is written, so names that climb out of the archive do no harm. Links and devices are
+    passed over. A cut-off or altered archive is an error, also where `tarfile` would end quietly.
+
+    Args:
+        path: a zip, or a tar that is plain or compressed by gzip, bzip2 or xz; told apart by
+            contents, not by suffix.
+        wanted: says by name which files to yield.
+
+    Raises:
+        UserError: not an archive, a damaged one, or one that expands beyond reason.
+    """
+    try:
+        with path.open("rb") as file:
+            magic = file.read(8)
+            file.seek(0)
+            reader = _read_zip if magic.startswith(_ZIP_MAGIC) else _read_tar
+            yield from reader(file, path.stat().st_size, magic, wanted)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except Exception as error:  # archive modules raise a dozen types on damaged bytes
+        reason = str(error).split("\n", 1)[0] or type(error).__name__
+        raise UserError(
+            f"{path} is damaged or not an archive ({reason}); expected a folder, .zip, .tar,"
+            " .tar.gz, .tar.xz or .tar.bz2"
+        ) from error
+
+
+def list_folder(root: Path, tops: tuple[str, ...]) -> list[tuple[str, os.stat_result]]:
+    """All files below some folders of `root`, sorted, with '/' between the parts of their names.
+
+    Linked folders are followed, each folder once, so that a loop of links ends.
+
+    Args:
+        root: the folder that names are relative to.
+        tops: which of its folders to walk.
+
+    Raises:
+        UserError: a folder that cannot be read.
+    """
+    found, seen = [], set()
+    waiting = [top for top in tops if (root / top).is_dir()]
+    try:
+        while waiting:
+            folder = waiting.pop()
+            identity = (root / folder).stat()
+            if (identity.st_dev, identity.st_ino) in seen:
+                continue
+            seen.add((identity.st_dev, identity.st_ino))
+            for entry in sorted(os.scandir(root / folder), key=lambda each: each.name):
+                if entry.is_dir():
+                    waiting.append(f"{folder}/{entry.name}")
+                elif entry.is_file():
+                    found.append((f"{folder}/{entry.name}", entry.stat()))
+    except OSError as error:
+        raise UserError(f"folder {root} cannot be read: {error}") from error
+    return sorted(found, key=lambda each: each[0])
+
+
+def read_folder(root: Path, names: list[str]) -> Iterator[File]:
+    """Yields files of a folder.
+
+    Raises:
+        UserError: a file that cannot be read, or is larger than any image.
+    """
+    done = 0
+    for name in names:
+        try:
+            with (root / name).open("rb") as file:
+                data = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise UserError(f"{root / name} cannot be read: {error.strerror or error}") from error
+        _check_size(name, len(data))
+        done += len(data)
+        yield File(name, data, done)
+
+
+def _read_zip(
+    file: IO[bytes], size: int, magic: bytes, wanted: Callable[[str], bool]
+) -> Iterator[File]:
+    done, links = 0, []
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            if member.is_dir() or not wanted(member.filename):
+                continue
+            if stat.S_ISLNK(member.external_attr >> 16):
+                links.append(member.filename)
+                continue
+            _check_size(member.filename, member.file_size)
+            done += member.compress_size
+            yield File(member.filename, archive.read(member), min(done, size))
+    _warn_of(links)
+
+
+def _read_tar(
+    file: IO[bytes], size: int, magic: bytes, wanted: Callable[[str], bool]
+) -> Iterator[File]:
+    opener = next((use for start, use in _COMPRESSIONS.items() if magic.startswith(start)), None)
+    plain = cast(IO[bytes], opener(file)) if opener else file
+    links = []
+    with tarfile.open(fileobj=plain, mode="r|", tarinfo=_StrictHeader) as archive:
+        for member in archive:
+            _check_size(member.name, member.size)
+            _check_expansion(archive.offset, size)
+            if member.isdir() or not wanted(member.name):
+                continue
+            stored = archive.extractfile(member) if member.isreg() else None
+            if stored is None:
+                links.append(member.name)
+                continue
+            yield File(member.name, stored.read(), file.tell())
+        total = archive.offset
+    while rest := plain.read(2**20):  # to the end, where the compression keeps its checksum
+        total += len(rest)
+        _check_expansion(total, size)
+        if rest.strip(b"\0"):
+            raise ValueError("something follows the end of the archive")
+    _warn_of(links)
+
+
+class _StrictHeader(tarfile.TarInfo):
+    """A header that must be whole: `tarfile` takes a damaged one for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> "_StrictHeader":
+        try:
+            return super().fromtarfile(tarfile)  # type: ignore[return-value]
+        except _EndOfArchive:
+            raise
+        except _HeaderError as error:
+            raise ValueError(f"{error} at byte {tarfile.offset}") from error
+
+
+_HeaderError = tarfile.HeaderError
+_EndOfArchive: type[Exception] = vars(tarfile)["EOFHeaderError"]  # the type stubs lack it
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise UserError(f"{name} is larger than {MAX_FILE_BYTES // 2**20} MB: not an image set")
+
+
+def _check_expansion(offset: int, size: int) -> None:
+    if offset > max(_FREE_EXPANSION_BYTES, _MAX_EXPANSION * size):
+        raise UserError(f"expands more than {_MAX_EXPANSION} times: refused as a bomb")
+
+
+def _warn_of(links: list[str]) -> None:
+    if links:
+        _log.warning("%d links or devices are passed over, such as %s", len(links), links[0])

@@ -1,0 +1,1 @@
+"""TFDS builders of the paper's data sets that prepare without TensorFlow."""

@@ -1,0 +1,98 @@
+"""What are the pixels of an encoded image? PNG or JPEG bytes to uint8 arrays, in parallel."""
+
+import io
+import os
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+from PIL import Image
+
+from sparsity_jax.data.archives import File
+from sparsity_jax.errors import UserError
+
+MAX_PIXELS = 4096 * 4096  # beyond any training image; refuses decompression bombs before decoding
+_GRAY_MODES = ("1", "L", "LA")
+_CHUNK = 32  # files per task: a small image decodes faster than a task is handed over
+_WORKERS = min(8, os.cpu_count() or 1)
+
+
+def decode(data: bytes) -> np.ndarray:
+    """Decodes one image.
+
+    Transparency is dropped, palettes and CMYK become RGB, 16-bit gray keeps its upper 8 bits.
+
+    Args:
+        data: a whole PNG or JPEG file.
+
+    Returns:
+        uint8 (H, W, 1) if it is stored as gray, else (H, W, 3).
+
+    Raises:
+        ValueError: it is damaged, of another format, or absurdly large.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(f"{width}x{height} pixels, more than {MAX_PIXELS}")
+            return _pixels(image)
+    except Image.UnidentifiedImageError:
+        raise ValueError("neither PNG nor JPEG") from None
+    except Exception as error:  # Pillow raises a dozen types on damaged bytes
+        raise ValueError(str(error).split("\n", 1)[0] or type(error).__name__) from error
+
+
+def decode_files(files: Iterable[File]) -> Iterator[tuple[File, np.ndarray]]:
+    """Decodes files on several threads, in order, holding only a few of them at a time.
+
+    Args:
+        files: encoded images.
+
+    Yields:
+        Each file without its bytes, and its pixels: uint8 (H, W, 1 or 3).
+
+    Raises:
+        UserError: names the first file that cannot be decoded.
+    """
+    waiting: deque[Future[list[tuple[File, np.ndarray]]]] = deque()
+    source = iter(files)
+    pool = ThreadPoolExecutor(_WORKERS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            while chunk := list(islice(source, _CHUNK)):
+                waiting.append(pool.submit(_decode_chunk, chunk))
+                if len(waiting) > 2 * _WORKERS:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode_chunk(files: list[File]) -> list[tuple[File, np.ndarray]]:
+    return [(file._replace(data=b""), _decode_named(file)) for file in files]
+
+
+def _decode_named(file: File) -> np.ndarray:
+    try:
+        return decode(file.data)
+    except ValueError as error:
+        raise UserError(
+            f"image {file.name} cannot be read ({error}); replace it by a whole PNG or JPEG, or"
+            " remove it"
+        ) from error
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I;16"):
+        return (np.asarray(image) >> 8).astype(np.uint8)[..., None]
+    if image.mode in _GRAY_MODES:
+        return np.asarray(image.convert("L"))[..., None]
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # Pillow warns when such a palette goes straight to RGB
+    return np.asarray(image.convert("RGB"))

@@ -1,0 +1,84 @@
+"""A tiny image set in any container, for the tests of folders and archives."""
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sparsity_jax.data import folder
+from sparsity_jax.data.arrays import Dataset
+from sparsity_jax.errors import UserError
+
+
+class Pets:
+    """Three classes, 3 train and 2 test images each, 4 wide and 5 high, RGB noise."""
+
+    def __init__(self) -> None:
+        self._rng = np.random.default_rng(0)
+        self.images = {
+            f"{split}/{name}/{index}.png": self.pixels()
+            for split, count in (("train", 3), ("test", 2))
+            for name in ("dog", "cat", "owl")
+            for index in range(count)
+        }
+        self.files = {name: self.encode(image) for name, image in self.images.items()}
+
+    def pixels(self, channels: int = 3, height: int = 5, width: int = 4) -> np.ndarray:
+        return self._rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+    def encode(self, pixels: np.ndarray, kind: str = "PNG") -> bytes:
+        stream = io.BytesIO()
+        shown = pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels
+        Image.fromarray(shown).save(stream, kind)
+        return stream.getvalue()
+
+    def pack(self, path: Path, files: dict[str, bytes]) -> Path:
+        """Writes files as whatever the path's suffix says: a folder when it has none."""
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, content in files.items():
+                    archive.writestr(name, content)
+        elif ".tar" in path.name:
+            mode = "w:" + path.name.partition(".tar")[2].lstrip(".")
+            with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+                for name, content in files.items():
+                    member = tarfile.TarInfo(name)
+                    member.size = len(content)
+                    archive.addfile(member, io.BytesIO(content))
+        else:
+            for name, content in files.items():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                (path / name).write_bytes(content)
+        return path
+
+    def load(self, path: Path) -> Dataset:
+        return folder.load(path, cache_dir=path.parent / "cache", progress=False)
+
+    def check(self, dataset: Dataset) -> None:
+        """Asserts that this is the set, in sorted order."""
+        assert dataset.class_names == ("cat", "dog", "owl")
+        for split, count in (("train", 3), ("test", 2)):
+            names = [f"{split}/{c}/{i}.png" for c in dataset.class_names for i in range(count)]
+            expected = np.stack([self.images[name] for name in names])
+            np.testing.assert_array_equal(getattr(dataset, f"{split}_images"), expected)
+            labels = getattr(dataset, f"{split}_labels")
+            assert labels.tolist() == [0] * count + [1] * count + [2] * count
+
+    def refuse(self, path: Path, *words: str) -> None:
+        """Asserts that loading fails in one line that holds the words, and leaves no cache."""
+        with pytest.raises(UserError) as caught:
+            self.load(path)
+        message = str(caught.value)
+        assert "\n" not in message
+        for word in words:
+            assert word in message
+        assert not list((path.parent / "cache").glob("*"))
+
+
+@pytest.fixture(scope="session")
+def pets() -> Pets:
+    return Pets()
