@@ -1,0 +1,143 @@
+"""Which filters answer to no image of the training corpus?"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sparsity_jax.errors import UserError
+from sparsity_jax.sparsity.filters import FilterSparsity
+from sparsity_jax.sparsity.recording import Activation, pooled_activations
+from sparsity_jax.sparsity.streaming import Images, masked_batches
+
+Preprocess = Callable[[jax.Array], jax.Array]
+
+
+def activation_sparsity(
+    apply_fn: Any,
+    variables: Any,
+    images: Images,
+    threshold: float = 1e-12,
+    *,
+    activation: Activation = jax.nn.relu,
+    preprocess: Preprocess | None = None,
+    batch_size: int = 500,
+) -> FilterSparsity:
+    """Find the filters that no image activates.
+
+    inactive[c] = max over n, h, w of |activation(norm(x))[n, h, w, c]| <= threshold
+
+    One streaming pass over images n; memory does not grow with the corpus. The paper (Sec. 2.1)
+    does not say in which mode: we take evaluation mode and un-augmented training images, sparsity
+    being a property of the trained network.
+
+    Args:
+      apply_fn: (variables, images) -> anything, running a Linen module in evaluation mode, such as
+        `functools.partial(model.apply, train=False)`; or an NNX module. The same function object
+        given again is not compiled again.
+      variables: as for `gamma_sparsity`.
+      images: normalised floats (N, H, W, C), or an iterable of such batches; of any dtype if
+        `preprocess` is given.
+      threshold: largest activation of an inactive filter; 1e-12 is the paper's.
+      activation: what follows the norm; give the leaky ReLU for leaky networks.
+      preprocess: images as stored -> normalised floats, on the device.
+      batch_size: images at a time; any size gives the same answer.
+
+    Returns:
+      Inactive filters by layer path, in the layer order of `gamma_sparsity`.
+
+    Raises:
+      UserError: nothing recorded, no images, NaN activations, a threshold below zero.
+
+    Example:
+      >>> apply_fn = functools.partial(ConvNet(plan).apply, train=False)
+      >>> activation_sparsity(apply_fn, variables, images).total_pct
+      31.7
+    """
+    check_threshold(threshold)
+    peaks = corpus_peaks(apply_fn, variables, images, activation, preprocess, batch_size)
+    return FilterSparsity({path: peak <= threshold for path, peak in peaks.items()})
+
+
+def corpus_peaks(
+    apply_fn: Any,
+    variables: Any,
+    images: Images,
+    activation: Activation,
+    preprocess: Preprocess | None,
+    batch_size: int,
+) -> dict[str, np.ndarray]:
+    """Layer path -> largest absolute activation (filters,) of each filter over the corpus.
+
+    Raises:
+      UserError: as `activation_sparsity`; a layer whose activations are NaN is named.
+    """
+    step = compiled(_batch_peaks, apply_fn, activation, preprocess)
+    peaks: dict[str, jax.Array] | None = None
+    for batch, mask in masked_batches(images, batch_size, integers=preprocess is not None):
+        here = step(variables, batch, mask)
+        # Waiting for the batch before keeps at most two of them in memory.
+        peaks = here if peaks is None else jax.block_until_ready(_larger(peaks, here))
+    if peaks is None:  # masked_batches yields at least once or raises
+        raise UserError("there are no images; give at least one")
+    found = {path: np.asarray(peak) for path, peak in peaks.items()}
+    for path, peak in found.items():
+        if np.isnan(peak).any():
+            raise UserError(
+                f"layer {path} has NaN activations: the variables or the images are not finite"
+            )
+    return found
+
+
+def compiled(step: Callable[..., Any], *static: Any) -> Callable[..., Any]:
+    """`jax.jit` of `step` with its first arguments fixed; remembered for the same arguments."""
+    try:
+        jitted = _remembered(step, *static)
+    except TypeError:  # an unhashable apply_fn works too, compiled anew every time
+        jitted = jax.jit(functools.partial(step, *static))
+
+    def run(*args: Any) -> Any:
+        try:
+            return jitted(*args)
+        except jax.errors.UnexpectedTracerError as error:
+            raise UserError(
+                "apply_fn hides BatchNorm layers inside nn.remat or a similar transformation; "
+                "give the same model without it (its variables fit)"
+            ) from error
+
+    return run
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise UserError unless the threshold is a number of zero or more."""
+    if not (math.isfinite(threshold) and threshold >= 0):
+        raise UserError(f"threshold={threshold} is not valid; give a number of 0 or more")
+
+
+@functools.lru_cache(maxsize=8)
+def _remembered(step: Callable[..., Any], *static: Any) -> Callable[..., Any]:
+    return jax.jit(functools.partial(step, *static))
+
+
+def _batch_peaks(
+    apply_fn: Any,
+    activation: Activation,
+    preprocess: Preprocess | None,
+    variables: Any,
+    images: jax.Array,
+    mask: jax.Array,
+) -> dict[str, jax.Array]:
+    images = images if preprocess is None else preprocess(images)
+    pooled = pooled_activations(apply_fn, variables, images, activation=activation)
+    return {path: jnp.where(mask[:, None], peak, 0).max(axis=0) for path, peak in pooled.items()}
+
+
+@jax.jit
+def _larger(left: dict[str, jax.Array], right: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    return jax.tree.map(jnp.maximum, left, right)
