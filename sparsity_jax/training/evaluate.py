@@ -1,0 +1,101 @@
+"""How good is a network on a set of images? Masked sums, divided once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from sparsity_jax.data.augment import normalise
+from sparsity_jax.models import Plan
+from sparsity_jax.models.convnet import logits
+
+
+class Sums(NamedTuple):
+    """Sums over images, which add up over batches."""
+
+    images: jax.Array
+    loss: jax.Array
+    wrong: jax.Array
+    wrong_top5: jax.Array
+
+
+class Score(NamedTuple):
+    """Mean loss (nats) and errors (percent) over a set of images."""
+
+    loss: float
+    error: float
+    top5_error: float
+
+
+def evaluate(
+    plan: Plan,
+    variables: Mapping[str, Any],
+    images: jax.Array | np.ndarray,
+    labels: jax.Array | np.ndarray,
+    *,
+    mean: jax.Array,
+    std: jax.Array,
+    batch_size: int = 500,
+) -> Score:
+    """Score a network in evaluation mode, without augmentation.
+
+    Args:
+      plan: the network.
+      variables: its params and batch_stats.
+      images: uint8 (N, height, width, channels), any N of at least 1.
+      labels: int32 (N,).
+      mean: per channel, of images / 255.
+      std: per channel, of images / 255.
+      batch_size: images at a time; the last batch is padded and masked, so that any size gives the
+        same answer.
+
+    Returns:
+      Loss, error and top-5 error; a label is wrong in the top 5 when five others score higher.
+
+    Example:
+      >>> evaluate(plan, variables, images, labels, mean=mean, std=std).error
+      9.7
+    """
+    total = Sums(*(jnp.float32(0),) * 4)
+    for batch, truth, mask in _batches(images, labels, min(batch_size, len(labels))):
+        sums = _batch_sums(plan, variables, batch, truth, mask, mean, std)
+        total = jax.tree.map(lambda a, b: a + b, total, sums)
+    count, loss, wrong, wrong_top5 = (float(value) for value in total)
+    return Score(loss / count, 100 * wrong / count, 100 * wrong_top5 / count)
+
+
+def _batches(images: Any, labels: Any, size: int) -> Iterator[tuple[Any, Any, np.ndarray]]:
+    for start in range(0, len(labels), size):
+        # The last batch slides back to stay inside; images seen before are masked out.
+        first = min(start, len(labels) - size)
+        mask = np.arange(first, first + size) >= start
+        yield images[first : first + size], labels[first : first + size], mask
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _batch_sums(
+    plan: Plan,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    labels: jax.Array,
+    mask: jax.Array,
+    mean: jax.Array,
+    std: jax.Array,
+) -> Sums:
+    outputs = logits(plan, variables, normalise(images, mean, std))
+    losses = optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
+    own = jnp.take_along_axis(outputs, labels[:, None], axis=1)
+    # Counting >= keeps a network of NaNs, or of equal logits, from scoring well.
+    ahead = jnp.sum(~(outputs < own), axis=1) - 1
+    return Sums(
+        images=jnp.sum(mask),
+        loss=jnp.sum(jnp.where(mask, losses, 0)),
+        wrong=jnp.sum(mask & (ahead >= 1)),
+        wrong_top5=jnp.sum(mask & (ahead >= 5)),
+    )

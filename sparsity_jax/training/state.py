@@ -1,0 +1,164 @@
+"""What a run is made of: what fixes its program (`Setup`), its numbers (`Hypers`), its `State`.
+
+`Setup` is static: it is hashed, and two runs with equal setups share one compiled program.
+`Hypers` are leaves that the program takes as arguments: ten strengths times three seeds compile
+once. `State` is everything that changes; with the setup and the hypers it determines the rest of
+the run, because all randomness is a function of the seed and the step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from sparsity_jax.data import Dataset
+from sparsity_jax.models import Plan
+from sparsity_jax.models.convnet import init
+from sparsity_jax.optimizers import make_optimizer
+from sparsity_jax.optimizers.schedules import step_schedule
+from sparsity_jax.settings import Run
+
+Params = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What decides the compiled program of a run."""
+
+    plan: Plan
+    optimizer: str
+    regularizer: str
+    wd_mode: str
+    batch_size: int
+    drops: tuple[tuple[int, float], ...]
+    flip: bool
+
+
+class Hypers(NamedTuple):
+    """The numbers of a run, as scalars that are traced."""
+
+    learning_rate: jax.Array
+    strength: jax.Array
+    gamma_lr_scale: jax.Array
+    beta_lr_scale: jax.Array
+    beta_init: jax.Array
+    seed: jax.Array
+
+
+class State(NamedTuple):
+    """Everything that training changes.
+
+    `loss_sum` adds the batch losses (without the regularizer) since the last evaluation.
+    """
+
+    step: jax.Array
+    params: Params
+    batch_stats: Params
+    opt_state: Any
+    loss_sum: jax.Array
+
+    @property
+    def variables(self) -> dict[str, Params]:
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def make_setup(run: Run, plan: Plan, train_size: int) -> Setup:
+    """The setup of a run. No regularizer is L2 at strength 0, so that both share a program."""
+    decoupled = run.regularizer == "wd"
+    return Setup(
+        plan=plan,
+        optimizer=run.optimizer,
+        regularizer="wd" if decoupled else "l2",
+        wd_mode=run.wd_mode if decoupled else "schedule",
+        batch_size=run.batch_size,
+        drops=run.drop_steps(train_size),
+        flip=run.flip,
+    )
+
+
+def make_hypers(run: Run) -> Hypers:
+    """The traced numbers of a run (a run without regularizer has strength 0)."""
+    names = Hypers._fields[:-1]
+    return Hypers(
+        *(jnp.float32(getattr(run, name)) for name in names),
+        seed=jnp.uint32(run.seed),
+    )
+
+
+def make_rule(setup: Setup, hypers: Hypers) -> optax.GradientTransformation:
+    """The run's optimizer; cheap to build, and built inside the compiled step."""
+    return make_optimizer(
+        setup.optimizer,
+        hypers.learning_rate,
+        setup.regularizer,
+        hypers.strength,
+        schedule=step_schedule(setup.drops),
+        gamma_lr_scale=hypers.gamma_lr_scale,
+        beta_lr_scale=hypers.beta_lr_scale,
+        wd_mode=setup.wd_mode,
+    )
+
+
+def init_state(setup: Setup, hypers: Hypers) -> State:
+    """The state before the first step: Xavier weights, gamma 1, beta `hypers.beta_init`.
+
+    Example:
+      >>> state = init_state(setup, hypers)
+      >>> int(state.step), float(state.params['C1']['norm']['scale'][0])
+      (0, 1.0)
+    """
+    variables = _init_variables(setup.plan, hypers)
+    params = _with_beta(variables["params"], hypers.beta_init)
+    return State(
+        step=jnp.int32(0),
+        params=params,
+        batch_stats=variables["batch_stats"],
+        opt_state=make_rule(setup, hypers).init(params),
+        loss_sum=jnp.float32(0),
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)  # on its own, so that optimizers share it
+def _init_variables(plan: Plan, hypers: Hypers) -> Params:
+    return init(plan, random_key(hypers, "init"))
+
+
+def _with_beta(params: Mapping[str, Any], beta: jax.Array) -> Params:
+    """The parameters with every BatchNorm's beta (the bias beside a scale) set to `beta`."""
+    changed: Params = {
+        name: _with_beta(leaf, beta) if isinstance(leaf, Mapping) else leaf
+        for name, leaf in params.items()
+    }
+    if "scale" in changed and "bias" in changed:
+        changed["bias"] = jnp.full_like(changed["bias"], beta)
+    return changed
+
+
+_STREAMS = ("init", "order", "flip")
+
+
+def random_key(hypers: Hypers, stream: str) -> jax.Array:
+    """The key of one of the run's random streams: a function of its seed and nothing else."""
+    return jax.random.fold_in(jax.random.key(hypers.seed), _STREAMS.index(stream))
+
+
+class Corpus(NamedTuple):
+    """A data set as it lives on the device: uint8 images, labels, normalisation constants."""
+
+    train_images: jax.Array
+    train_labels: jax.Array
+    test_images: jax.Array
+    test_labels: jax.Array
+    mean: jax.Array
+    std: jax.Array
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Corpus:
+        """Put a data set on the default device."""
+        return cls(*(jax.device_put(getattr(dataset, name)) for name in cls._fields))

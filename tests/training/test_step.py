@@ -1,0 +1,125 @@
+"""The training step: against PyTorch, against itself in parts, and compiled once."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from sparsity_jax.training import Hypers, advance, init_state
+from sparsity_jax.training.step import _one_step, epoch_order, next_batch, train_step
+
+ORACLE = Path(__file__).with_name("oracle.npz")
+
+
+def hypers(seed=0, **changes) -> Hypers:
+    values = {
+        "learning_rate": 1e-3, "strength": 1e-3, "gamma_lr_scale": 1.0, "beta_lr_scale": 1.0,
+        "beta_init": 0.0,
+    } | changes  # fmt: skip
+    return Hypers(**{k: jnp.float32(v) for k, v in values.items()}, seed=jnp.uint32(seed))
+
+
+def same(left, right) -> bool:
+    return jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), left, right))
+
+
+def test_four_steps_are_those_of_pytorch(with_setup):
+    """Loss, parameters and running means after four steps, against PyTorch in float64."""
+    oracle = np.load(ORACLE)
+    setup, numbers = with_setup(drops=()), hypers(strength=1e-2)
+    start = init_state(setup, numbers)
+    before = {
+        name.removeprefix("before/"): jnp.asarray(oracle[name], jnp.float32)
+        for name in oracle.files
+        if name.startswith("before/")
+    }
+    params = unflatten_dict(before, sep="/")
+    assert jax.tree.structure(params) == jax.tree.structure(start.params)
+    state, losses = start._replace(params=params), []
+    for images, labels in zip(oracle["images"], oracle["labels"], strict=True):
+        state = train_step(setup, numbers, state, jnp.float32(images), jnp.int32(labels))
+        losses.append(float(state.loss_sum) - sum(losses))
+    np.testing.assert_allclose(losses, oracle["losses"], rtol=2e-5)
+    for name, leaf in flatten_dict(state.params, sep="/").items():
+        moved = np.abs(oracle[f"after/{name}"] - oracle[f"before/{name}"]).max()
+        np.testing.assert_allclose(leaf, oracle[f"after/{name}"], rtol=0, atol=2e-3 * moved)
+    for name, leaf in flatten_dict(state.batch_stats, sep="/").items():
+        if name.endswith("mean"):
+            expected = oracle[f"mean/{name.removesuffix('/mean')}"]
+            np.testing.assert_allclose(leaf, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_parts_equal_the_whole_bit_for_bit(setup, corpus):
+    whole = advance(setup, hypers(), corpus, init_state(setup, hypers()), until=13)
+    parts = init_state(setup, hypers())
+    for stop in (1, 5, 6, 11, 13):
+        parts = advance(setup, hypers(), corpus, parts, until=stop)
+    assert int(whole.step) == 13
+    assert same(whole, parts)
+
+
+def test_an_epoch_shows_every_image_once_and_epochs_differ():
+    orders = [np.asarray(epoch_order(hypers(), epoch, size=45)) for epoch in range(3)]
+    for order in orders:
+        assert sorted(order) == list(range(45))
+    assert not (orders[0] == orders[1]).all()
+    assert not (orders[0] == np.asarray(epoch_order(hypers(seed=1), 0, size=45))).all()
+
+
+def test_a_batch_depends_on_seed_and_step_alone(setup, corpus):
+    order = epoch_order(hypers(), 0, size=45)
+    fresh = init_state(setup, hypers())._replace(step=jnp.int32(3))
+    trained = advance(setup, hypers(), corpus, init_state(setup, hypers()), until=3)
+    a = next_batch(setup, hypers(), corpus, order, fresh)
+    b = next_batch(setup, hypers(strength=0.5), corpus, order, trained)
+    assert same(a, b)
+
+
+def test_batches_within_an_epoch_are_the_order_cut_up(with_setup, corpus):
+    setup = with_setup(flip=False)
+    order = epoch_order(hypers(), 0, size=45)
+    fresh = init_state(setup, hypers())
+    labels = [
+        next_batch(setup, hypers(), corpus, order, fresh._replace(step=jnp.int32(step)))[1]
+        for step in range(5)
+    ]
+    np.testing.assert_array_equal(np.concatenate(labels), corpus.train_labels[order[:40]])
+
+
+def test_ten_strengths_times_three_seeds_compile_once(setup, corpus):
+    _one_step.clear_cache()
+    for strength in np.logspace(-5, -1, 10):
+        for seed in range(3):
+            numbers = hypers(seed=seed, strength=strength)
+            advance(setup, numbers, corpus, init_state(setup, numbers), until=2)
+    assert _one_step._cache_size() == 1
+
+
+def test_it_learns(setup, corpus):
+    state = init_state(setup, hypers())
+    early = advance(setup, hypers(), corpus, state, until=5)
+    first = float(early.loss_sum) / 5
+    late = advance(setup, hypers(learning_rate=1e-2), corpus, early, until=150)
+    final = advance(setup, hypers(), corpus, late._replace(loss_sum=jnp.float32(0)), until=155)
+    assert float(final.loss_sum) / 5 < first / 2
+
+
+@pytest.mark.parametrize("value", [0.0, -0.1, 1.0])
+def test_beta_starts_where_it_is_told(setup, value):
+    params = flatten_dict(init_state(setup, hypers(beta_init=value)).params, sep="/")
+    norms = [name for name in params if name.endswith("norm/bias")]
+    assert len(norms) == 3
+    assert all((params[name] == np.float32(value)).all() for name in norms)
+    assert (params["F2/dense/bias"] == 0).all()
+
+
+def test_zero_strength_is_no_regularizer(corpus, with_setup):
+    """What `make_setup` relies on when it lets 'none' share the program of L2."""
+    l2, none = with_setup(), with_setup(regularizer="none")
+    a = advance(l2, hypers(strength=0), corpus, init_state(l2, hypers()), until=12)
+    b = advance(none, hypers(strength=0), corpus, init_state(none, hypers()), until=12)
+    for left, right in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-6)  # rounded by other programs
