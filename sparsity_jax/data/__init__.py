@@ -24,8 +24,9 @@ def load(
     """Loads a data set that fits in memory, preparing and caching it on first use.
 
     Args:
-        source: 'renderings'; 'cifar10', 'cifar100', 'tiny_imagenet' or 'objectnet3d', which
-            has a variant 'objectnet3d:cluttered'; 'folder:PATH' where PATH is a folder or archive; 'tfds:NAME[:CONFIG]', a prepared TFDS set.
+        source: 'renderings'; 'cifar10', 'cifar100', 'tiny_imagenet'; 'objectnet3d', on a clean
+            background, or 'objectnet3d:cluttered'; 'folder:PATH' where PATH is a folder or an
+            archive of images; 'tfds:NAME[:CONFIG]', a set prepared by TFDS.
         data_dir: where prepared sets are kept; by default `default_data_dir()`.
         renderings: keywords of `renderings.load`; other sources ignore it.
         manual_dir: where official archives may lie, by default `data_dir`/manual.
@@ -56,7 +57,7 @@ def load(
         from sparsity_jax.data import prepared
 
         return prepared.load_prepared(rest, data_dir=root, progress=progress)
-    if kind in OFFICIAL:
+    if kind in OFFICIAL or source == "imagenet2012":
         from sparsity_jax.data import official
 
         return official.load_official(

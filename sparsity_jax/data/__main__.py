@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sparsity_jax.data import SOURCES, load
+from sparsity_jax.data import SOURCES, default_data_dir, load
 from sparsity_jax.data.arrays import Dataset
 from sparsity_jax.errors import UserError
 
@@ -23,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        if (options.command, options.source) == ("prepare", "imagenet2012"):
+            print(f"imagenet2012 is ready: {_prepare_imagenet(options)}")
+            return 0
         dataset = load(
             options.source,
             data_dir=options.data_dir,
@@ -76,6 +79,19 @@ def _size(dataset: Dataset) -> str:
     )
 
 
+def _prepare_imagenet(options: argparse.Namespace) -> Path:
+    """ImageNet is larger than memory: its prepared files are all there is."""
+    from sparsity_jax.data.official import prepare  # slow to import
+
+    builder = prepare(
+        "imagenet2012",
+        data_dir=options.data_dir or default_data_dir(),
+        manual_dir=options.manual_dir,
+        allow_unverified=options.allow_unverified,
+    )
+    return Path(builder.data_path)
+
+
 def _write_sheet(dataset: Dataset, out: Path | None) -> Path:
     from sparsity_jax.data.contact_sheet import contact_sheet  # slow to import
 
@@ -120,7 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument(
         "--out", type=Path, metavar="FILE.png", help="the picture (default: <data set>.png)"
     )
-    commands.add_parser("prepare", parents=[source], help="download or decode ahead of training")
+    commands.add_parser(
+        "prepare",
+        parents=[source],
+        help="download and decode ahead of training; also takes imagenet2012",
+    )
     return parser
 
 

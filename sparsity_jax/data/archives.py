@@ -1,6 +1,7 @@
 """What files does a folder or archive hold? Read one after another, never unpacked to disk."""
 
 import bz2
+import contextlib
 import gzip
 import logging
 import lzma
@@ -50,12 +51,48 @@ def read_archive(path: Path, wanted: Callable[[str], bool]) -> Iterator[File]:
     Raises:
         UserError: not an archive, a damaged one, or one that expands beyond reason.
     """
+    with _named(path), path.open("rb") as file:
+        magic = file.read(8)
+        file.seek(0)
+        reader = _read_zip if magic.startswith(_ZIP_MAGIC) else _read_tar
+        yield from reader(file, path.stat().st_size, magic, wanted)
+
+
+def read_nested_tar(path: Path) -> Iterator[File]:
+    """Yields the files of the tars inside an uncompressed tar, one after the other, unbuffered.
+
+    Args:
+        path: such as ImageNet's training archive, a tar of one tar per class.
+
+    Returns:
+        Files named '<inner archive>/<file>', where the inner archive has lost its '.tar'.
+
+    Raises:
+        UserError: a damaged archive, outside or inside.
+    """
+    with (
+        _named(path),
+        path.open("rb") as file,
+        tarfile.open(fileobj=file, mode="r|", tarinfo=_StrictHeader) as outer,
+    ):
+        for archive in outer:
+            stored = outer.extractfile(archive) if archive.isreg() else None
+            if stored is None or not archive.name.endswith(".tar"):
+                continue
+            with tarfile.open(fileobj=stored, mode="r|", tarinfo=_StrictHeader) as inner:
+                for member in inner:
+                    _check_size(member.name, member.size)
+                    content = inner.extractfile(member) if member.isreg() else None
+                    if content is not None:
+                        name = f"{archive.name.removesuffix('.tar')}/{member.name}"
+                        yield File(name, content.read(), file.tell())
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turns whatever goes wrong with an archive into one line that names it."""
     try:
-        with path.open("rb") as file:
-            magic = file.read(8)
-            file.seek(0)
-            reader = _read_zip if magic.startswith(_ZIP_MAGIC) else _read_tar
-            yield from reader(file, path.stat().st_size, magic, wanted)
+        yield
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except Exception as error:  # archive modules raise a dozen types on damaged bytes

@@ -20,13 +20,14 @@ _CHUNK = 32  # files per task: a small image decodes faster than a task is hande
 _WORKERS = min(8, os.cpu_count() or 1)
 
 
-def decode(data: bytes) -> np.ndarray:
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decodes one image.
 
     Transparency is dropped, palettes and CMYK become RGB, 16-bit gray keeps its upper 8 bits.
 
     Args:
         data: a whole PNG or JPEG file.
+        max_pixels: width times height beyond which it is refused undecoded.
 
     Returns:
         uint8 (H, W, 1) if it is stored as gray, else (H, W, 3).
@@ -37,8 +38,8 @@ def decode(data: bytes) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise ValueError(f"{width}x{height} pixels, more than {MAX_PIXELS}")
+            if width * height > max_pixels:
+                raise ValueError(f"{width}x{height} pixels, more than {max_pixels}")
             return _pixels(image)
     except Image.UnidentifiedImageError:
         raise ValueError("neither PNG nor JPEG") from None

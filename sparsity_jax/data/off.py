@@ -1,6 +1,7 @@
 """How is a CAD model in the Object File Format (.off) read? Text to triangles, or a clear error."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,8 +25,8 @@ def read_off(data: bytes) -> tuple[np.ndarray, np.ndarray]:
         ValueError: cut off, not numbers, vertex numbers out of range, or nothing to see.
 
     Example:
-        >>> vertices, faces = read_off(b"OFF4 1 0 # a square\\n0 0 0\\n1 0 0\\n1 1 0\\n0 1 0\\n4 0 1 2 3")
-        >>> faces.tolist()
+        >>> square = b"OFF4 1 0 # a square\\n0 0 0\\n1 0 0\\n1 1 0\\n0 1 0\\n4 0 1 2 3"
+        >>> read_off(square)[1].tolist()
         [[0, 1, 2], [0, 2, 3]]
     """
     lines = [_COMMENT.sub("", line).strip() for line in data.decode("latin-1").splitlines()]
@@ -88,5 +89,5 @@ def _faces(lines: list[str], vertex_count: int) -> np.ndarray:
             raise ValueError(f"a face lacks corners: {line[:40]!r}")
         if corners and not 0 <= min(corners) <= max(corners) < vertex_count:
             raise ValueError(f"a face names a vertex that is not there: {line[:40]!r}")
-        triangles += [(corners[0], *pair) for pair in zip(corners[1:], corners[2:], strict=False)]
+        triangles += [(corners[0], *pair) for pair in pairwise(corners[1:])]
     return np.array(triangles, np.int32).reshape(-1, 3)

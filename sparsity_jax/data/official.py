@@ -11,7 +11,9 @@ import tensorflow_datasets as tfds
 from sparsity_jax.data.arrays import Dataset
 from sparsity_jax.data.builders.archive_builder import ArchiveBuilder
 from sparsity_jax.data.builders.cifar import Cifar10, Cifar100
+from sparsity_jax.data.builders.imagenet import Imagenet2012
 from sparsity_jax.data.builders.objectnet3d import Objectnet3d
+from sparsity_jax.data.builders.spill import plain_spill_files
 from sparsity_jax.data.builders.tiny_imagenet import TinyImagenet
 from sparsity_jax.data.cache import check_writable, read_cache, write_cache
 from sparsity_jax.data.prepared import PUBLISHED_NAMES, to_arrays
@@ -22,6 +24,7 @@ BUILDERS: dict[str, type[ArchiveBuilder]] = {
     "cifar100": Cifar100,
     "tiny_imagenet": TinyImagenet,
     "objectnet3d": Objectnet3d,
+    "imagenet2012": Imagenet2012,
 }
 
 
@@ -49,32 +52,65 @@ def load_official(
     Raises:
         UserError: the archive is not to be had, has another checksum or is damaged.
     """
-    name, _, config = spec.partition(":")
-    builder_class = BUILDERS[name]
-    configs = [each.name for each in builder_class.BUILDER_CONFIGS]
-    if config and config not in configs:
-        valid = ", ".join(f"{name}:{each}" for each in configs) or name
-        raise UserError(f"unknown data set {spec!r}; valid: {valid}")
-    config = config or (configs[0] if configs else "")
-    file_name = "-".join(part for part in (name, config, str(builder_class.VERSION)) if part)
-    cache = data_dir / "arrays" / f"{file_name}.npz"
+    name, config = _split(spec)
+    if name not in PUBLISHED_NAMES:
+        raise UserError(
+            f"{name} does not fit in memory; `python -m sparsity_jax.data prepare {name}` prepares"
+            " it for reading through TFDS or Grain"
+        )
+    version = str(BUILDERS[name].VERSION)
+    cache = data_dir / "arrays" / f"{'-'.join(filter(None, (name, config, version)))}.npz"
     if (dataset := read_cache(cache)) is not None:
         return dataset
+    builder = prepare(
+        spec,
+        data_dir=data_dir,
+        manual_dir=manual_dir,
+        allow_unverified=allow_unverified,
+        progress=progress,
+    )
+    dataset = to_arrays(builder, name=PUBLISHED_NAMES[name])
+    dataset = dataclasses.replace(dataset, variant=f"bg={config}" if config else "")
+    write_cache(cache, dataset)
+    return dataset
+
+
+def prepare(
+    spec: str,
+    *,
+    data_dir: Path,
+    manual_dir: Path | None = None,
+    allow_unverified: bool = False,
+    progress: bool = True,
+) -> ArchiveBuilder:
+    """Prepares a set as `array_record` files in `data_dir`/tfds, unless that is done.
+
+    Args and errors are those of `load_official`; sets too large for memory can be prepared too.
+    """
+    name, config = _split(spec)
     check_writable(data_dir / "tfds")
     tfds.display_progress_bar(progress and sys.stderr.isatty())
-    builder = builder_class(
+    builder = BUILDERS[name](
         config=config or None,
         data_dir=data_dir / "tfds",
         manual_dir=manual_dir or data_dir / "manual",
         allow_unverified=allow_unverified,
         progress=progress,
     )
+    quiet = contextlib.redirect_stdout(io.StringIO())  # TFDS announces what it does in colour
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces what it does in colour
+        with quiet, plain_spill_files():
             builder.download_and_prepare(download_dir=data_dir / "downloads")
     except OSError as error:
         raise UserError(f"cannot prepare {name} in {data_dir}: {error}") from error
-    dataset = to_arrays(builder, name=PUBLISHED_NAMES[name])
-    dataset = dataclasses.replace(dataset, variant=f"bg={config}" if config else "")
-    write_cache(cache, dataset)
-    return dataset
+    return builder
+
+
+def _split(spec: str) -> tuple[str, str]:
+    """'NAME:CONFIG' in two; the first config when it is left out, '' where a set has none."""
+    name, _, config = spec.partition(":")
+    configs = [each.name for each in BUILDERS[name].BUILDER_CONFIGS]
+    if config and config not in configs:
+        valid = ", ".join(f"{name}:{each}" for each in configs) or name
+        raise UserError(f"unknown data set {spec!r}; valid: {valid}")
+    return name, config or (configs[0] if configs else "")

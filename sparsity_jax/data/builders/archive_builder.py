@@ -71,20 +71,24 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             supervised_keys=("image", "label"),
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+    def obtain(self, archive: Archive, dl_manager: tfds.download.DownloadManager) -> Path:
+        """Where an archive is, once it is there and its checksum is proven."""
         manual_dir = self._manual_dir
         if manual_dir is None:
             try:
                 manual_dir = Path(dl_manager.manual_dir)
             except AssertionError:  # how TFDS says that there is none, or nothing in it
                 manual_dir = Path(dl_manager.download_dir) / "manual"
-        path = obtain(
-            self.ARCHIVE,
+        return obtain(
+            archive,
             manual_dir=manual_dir,
             download_dir=Path(dl_manager.download_dir),
             allow_unverified=self._allow_unverified,
             progress=self._progress,
         )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        path = self.obtain(self.ARCHIVE, dl_manager)
         self._label_feature.names = list(self.class_names(path))
         return {split: self._generate_examples(path, split) for split in ("train", "test")}
 

@@ -1,0 +1,88 @@
+"""What does a network cost to store and to run?"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+
+from sparsity_jax.errors import UserError
+from sparsity_jax.models.plans import Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Size of a network.
+
+    Attributes:
+      filters: convolution filters.
+      conv_params: convolution weights alone, what the paper counts.
+      params: all trainable numbers: convolutions, dense layers, biases, gammas and betas.
+      macs: multiply-accumulates of convolutions and dense layers for one image.
+      bytes: float32 parameters and running statistics, as saved.
+    """
+
+    filters: int
+    conv_params: int
+    params: int
+    macs: int
+    bytes: int
+
+    def to_dict(self) -> dict[str, int]:
+        """The five numbers by name, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def cost(plan: Plan) -> Cost:
+    """Count filters, parameters and multiply-accumulates of a plan.
+
+    macs = sum over l of height_l * width_l * k_l^2 * in_l * out_l + sum of dense in * out
+
+    Additions of BatchNorm, pooling and biases are left out of `macs`, as usual.
+
+    Example:
+      >>> found = cost(basicnet(classes=10, input_shape=(32, 32, 3)))
+      >>> found.conv_params, round(found.macs / 1e9, 3)
+      (4649664, 0.175)
+    """
+    hidden = sum(plan.dense)
+    widths = plan.dense_widths
+    dense = sum(a * b for a, b in itertools.pairwise(widths))
+    params = plan.conv_params + 2 * plan.filters + dense + 2 * hidden + plan.classes
+    statistics = 2 * (plan.filters + hidden)
+    return Cost(
+        filters=plan.filters,
+        conv_params=plan.conv_params,
+        params=params,
+        macs=_conv_macs(plan) + dense,
+        bytes=4 * (params + statistics),
+    )
+
+
+def params_pruned_pct(plan: Plan, smaller: Plan) -> float:
+    """Convolution weights removed, in percent of the dense network's ("% Param Pruned").
+
+    100 * (1 - sum of k^2 * kept_in * kept_out / sum of k^2 * in * out)
+
+    Counts convolution weights only, removed filters and the inputs they fed alike; dense layers and
+    norms stay out (how the published numbers of Tables 2 and S1 come about).
+
+    Raises:
+      UserError: `smaller` is not a pruned version of `plan`.
+
+    Example:
+      >>> params_pruned_pct(plan, plan)
+      0.0
+    """
+    kernels, smaller_kernels = ([conv.kernel for conv in p.convs] for p in (plan, smaller))
+    if kernels != smaller_kernels or smaller.conv_params > plan.conv_params:
+        raise UserError(f"the second plan is not a pruned version of the {plan.name} plan")
+    return 100.0 * (1.0 - smaller.conv_params / plan.conv_params)
+
+
+def _conv_macs(plan: Plan) -> int:
+    places = [plan.input_shape[:2], *(shape[:2] for shape in plan.map_shapes[:-1])]
+    return sum(
+        math.prod(place) * conv.kernel**2 * inputs * conv.filters
+        for place, conv, inputs in zip(places, plan.convs, plan.conv_inputs, strict=True)
+    )

@@ -1,0 +1,206 @@
+"""How does a network leave this project: as StableHLO, or as ONNX?"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax import export as jax_export
+
+from sparsity_jax.errors import UserError
+from sparsity_jax.models import lowering
+from sparsity_jax.models.convnet import ConvNet, Convolution
+from sparsity_jax.models.plans import Plan
+from sparsity_jax.pruning.surgery import check_variables
+
+Logits = Callable[[Any], np.ndarray]  # normalised float images (N, H, W, C) -> logits (N, classes)
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How well an exported network agrees with its original on some images.
+
+    Attributes:
+      max_logit_difference: largest absolute difference of any logit.
+      changed_pct: images whose predicted class differs, in percent.
+    """
+
+    max_logit_difference: float
+    changed_pct: float
+
+
+def export_stablehlo(
+    plan: Plan,
+    variables: Mapping[str, Any],
+    path: Path,
+    *,
+    platforms: tuple[str, ...] = PLATFORMS,
+) -> None:
+    """Write a network, weights included, as one StableHLO file for any batch size.
+
+    Loading needs jax and no code of this project: `jax.export.deserialize(bytes).call(images)`.
+
+    Args:
+      plan: the network.
+      variables: {'params', 'batch_stats'} of ConvNet(plan).
+      path: the file to write, such as 'model.stablehlo'.
+      platforms: what it shall run on.
+
+    Raises:
+      UserError: variables of another plan, a folder that cannot be written, or no flatbuffers.
+
+    Example:
+      >>> export_stablehlo(plan, variables, Path('model.stablehlo'))
+      >>> load_stablehlo(Path('model.stablehlo'))(images).shape
+      (4, 10)
+    """
+    _needed("flatbuffers", "flatbuffers")
+    function = _evaluation(plan, variables)
+    batch = jax_export.symbolic_shape("batch")
+    images = jax.ShapeDtypeStruct((*batch, *plan.input_shape), jnp.float32)
+    exported = jax_export.export(jax.jit(function), platforms=platforms)(images)
+    _write(path, bytes(exported.serialize()))
+
+
+def load_stablehlo(path: Path) -> Logits:
+    """Read what `export_stablehlo` wrote, as a function of images.
+
+    Raises:
+      UserError: the file is missing or damaged.
+    """
+    _needed("flatbuffers", "flatbuffers")
+    content = _read(path)
+    try:
+        exported = jax_export.deserialize(bytearray(content))
+    except Exception as error:  # flatbuffers and the StableHLO reader raise many kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"{path} is not a StableHLO export, or damaged: {reason}") from None
+    call = jax.jit(exported.call)
+    return lambda images: np.asarray(call(jnp.asarray(images, jnp.float32)))
+
+
+def export_onnx(plan: Plan, variables: Mapping[str, Any], path: Path) -> None:
+    """Write a network, weights included, as ONNX for any batch size, through jax2onnx.
+
+    Raises:
+      UserError: jax2onnx is not installed, variables of another plan, or an unwritable folder.
+
+    Example:
+      >>> export_onnx(plan, variables, Path('model.onnx'))
+    """
+    jax2onnx = _needed("jax2onnx", "jax2onnx")
+    function = _evaluation(plan, variables)
+    model = jax2onnx.to_onnx(function, [("batch", *plan.input_shape)])
+    _write(path, model.SerializeToString())
+
+
+def load_onnx(path: Path) -> Logits:
+    """Read an ONNX file, as a function of images run by onnxruntime on the CPU.
+
+    Raises:
+      UserError: onnxruntime is not installed, or the file is missing or damaged.
+    """
+    onnxruntime = _needed("onnxruntime", "onnxruntime")
+    content = _read(path)
+    try:
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise UserError(f"{path} is not an ONNX model, or damaged: {reason}") from None
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: np.asarray(images, np.float32)})[0]
+
+
+def agreement(
+    plan: Plan,
+    variables: Mapping[str, Any],
+    exported: Logits,
+    images: Any,
+    *,
+    batch_size: int = 500,
+) -> Agreement:
+    """Compare an exported network with ConvNet(plan) on images.
+
+    Args:
+      plan: the network.
+      variables: its variables.
+      exported: what `load_stablehlo` or `load_onnx` returned.
+      images: normalised floats (N, H, W, C).
+      batch_size: images at a time.
+
+    Raises:
+      UserError: no images.
+
+    Example:
+      >>> agreement(plan, variables, load_onnx(Path('model.onnx')), images).changed_pct
+      0.0
+    """
+    if len(images) == 0:
+        raise UserError("there are no images; give at least one")
+    check_variables(plan, variables)
+    original = jax.jit(ConvNet(plan).apply)
+    difference, changed = 0.0, 0
+    for start in range(0, len(images), batch_size):
+        batch = np.asarray(images[start : start + batch_size], np.float32)
+        ours, theirs = np.asarray(original(dict(variables), batch)), exported(batch)
+        difference = max(difference, float(np.abs(ours - theirs).max()))
+        changed += int((ours.argmax(-1) != theirs.argmax(-1)).sum())
+    return Agreement(difference, 100.0 * changed / len(images))
+
+
+def _evaluation(plan: Plan, variables: Mapping[str, Any]) -> Callable[[Any], jax.Array]:
+    """The network with plain convolutions, which every runtime knows and every platform may lower.
+
+    What is fastest to train on this machine's backend is no business of a file for others.
+    """
+    check_variables(plan, variables)
+    kernels = {name: variables["params"][name]["conv"]["kernel"] for name in plan.layer_names}
+
+    def plain(next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        if isinstance(context.module, Convolution) and context.method_name == "__call__":
+            return lowering.conv(args[0], kernels[context.module.path[-2]], method="native")
+        return next_fun(*args, **kwargs)
+
+    def evaluate(images: Any) -> Any:
+        with nn.intercept_methods(plain):
+            return ConvNet(plan).apply(dict(variables), images, train=False)
+
+    return evaluate
+
+
+def _needed(module: str, package: str) -> ModuleType:
+    try:
+        return __import__(module)
+    except ImportError:
+        raise UserError(f"this needs {package}; install it with: pip install {package}") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; give an exported file") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace the file whole, so that no reader meets half of one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; give a writable folder") from None
+    finally:
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)

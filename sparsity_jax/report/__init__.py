@@ -1,0 +1,54 @@
+"""What does a reader see of a workdir? `build` writes its figures and its page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sparsity_jax.report import compare, figures, page, tables, workdir
+from sparsity_jax.storage.artifacts import write_atomically
+
+__all__ = ["build", "table"]
+
+
+def build(folder: Path) -> Path:
+    """Writes `figures/*.png`, `figures/*.pdf` and `report.html` from the workdir's files alone.
+
+    `compare.csv` is added when some of the runs stand in the paper's tables.
+
+    Building twice gives the same page. Missing pieces (no history, no measure, a run that
+    diverged) leave out what would show them; a damaged file is named on the page.
+
+    Args:
+      folder: the workdir.
+
+    Returns:
+      The path of `report.html`.
+
+    Raises:
+      UserError: there is no such folder.
+    """
+    records = workdir.load(folder)
+    rendered = []
+    for made in figures.render(records):
+        figures.write(made, folder / "figures")
+        rendered.append(made)
+    figures.remove_stale(folder / "figures", rendered)
+    _write_comparison(folder / "compare.csv", records)
+    path = folder / "report.html"
+    write_atomically(path, page.page(records, rendered).encode())
+    return path
+
+
+def _write_comparison(path: Path, records: workdir.Records) -> None:
+    """Writes `compare.csv` when any run here is one that the paper published."""
+    comparisons = compare.compare(records.rows, scale=records.scale)
+    if any(item.group for item in comparisons):
+        write_atomically(path, compare.encode(comparisons).encode())
+    else:
+        path.unlink(missing_ok=True)
+
+
+def table(folder: Path) -> str:
+    """The result table of a workdir as text for a terminal."""
+    records = workdir.load(folder)
+    return tables.text(records.rows, records.pruned)

@@ -1,0 +1,170 @@
+"""What does a workdir hold that a report can show?
+
+`load` reads it once, file by file, and tolerates what is missing: a run that diverged has no
+measure, a run in progress has no row. A file that cannot be read is named in `problems`, and the
+report goes on without it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from sparsity_jax.errors import UserError
+from sparsity_jax.report.groups import representatives
+from sparsity_jax.storage.artifacts import (
+    ConfigRecord,
+    Measure,
+    PrunedRecord,
+    read_config,
+    read_measure,
+    read_pruned,
+)
+from sparsity_jax.storage.history import cut_off_line, iterate_history
+from sparsity_jax.storage.records import RunResult, read_results
+
+SHOWN_RUNS = 8  # runs that figures with one panel per run have room for
+TIMES = 60  # moments of gamma and beta kept for a run that figures show
+CURVES = ("step", "epoch", "learning_rate", "train_loss", "test_error", "sparsity_gamma")
+_Content = TypeVar("_Content")
+
+
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """One run's history as arrays of equal length (T,); errors and sparsity in percent."""
+
+    step: np.ndarray
+    epoch: np.ndarray
+    learning_rate: np.ndarray
+    train_loss: np.ndarray
+    test_error: np.ndarray
+    sparsity_gamma: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """Everything the report shows.
+
+    Attributes:
+      name: what the experiment is called.
+      rows: the rows of results.csv, in the file's order.
+      courses: run -> its history; pruned: run -> what pruning bought.
+      measures: run -> gamma and beta, thinned in time; the runs of `shown` keep more moments.
+      shown: the runs that figures with one panel per run show.
+      config: what was asked, or None.
+      problems: one line for each file that could not be read.
+    """
+
+    name: str
+    rows: tuple[RunResult, ...] = ()
+    courses: Mapping[str, Course] = dataclasses.field(default_factory=dict)
+    pruned: Mapping[str, PrunedRecord] = dataclasses.field(default_factory=dict)
+    measures: Mapping[str, Measure] = dataclasses.field(default_factory=dict)
+    shown: tuple[str, ...] = ()
+    config: ConfigRecord | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def scale(self) -> float:
+        """The config's scale: below 1, runs were shortened and say nothing about full ones."""
+        value = self.config.config.get("scale") if self.config else None
+        return float(value) if isinstance(value, int | float) else 1.0
+
+    def row(self, run: str) -> RunResult:
+        """The row of one run."""
+        return next(row for row in self.rows if row.run == run)
+
+
+def load(workdir: Path, *, budget: int = 800_000) -> Records:
+    """Reads the files of a workdir.
+
+    Args:
+      workdir: the folder; any of its files may be missing.
+      budget: about how many histogram cells the page can carry; many runs share it, so each keeps
+        fewer moments of gamma and beta.
+    """
+    if not workdir.is_dir():
+        raise UserError(f"{workdir} is not a folder; give the workdir of an experiment")
+    problems: list[str] = []
+    rows = tuple(_tolerant(read_results, workdir / "results.csv", problems) or ())
+    config = _tolerant(read_config, workdir / "config.json", problems)
+    shown = representatives(rows, SHOWN_RUNS)
+    times = moments(rows, budget)
+    measures, pruned = {}, {}
+    for row in rows:
+        folder = workdir / "runs" / row.run
+        measure = _tolerant(read_measure, folder / "measure.npz", problems)
+        if measure is not None and len(measure.step) and measure.layers:
+            measures[row.run] = thin(measure, TIMES if row.run in shown else times)
+        record = _tolerant(read_pruned, folder / "pruned.json", problems)
+        if record is not None:
+            pruned[row.run] = record
+    name = str(config.config.get("name") or "") if config else ""
+    return Records(
+        name=name or workdir.resolve().name,
+        rows=rows,
+        courses=_tolerant(_courses, workdir / "history.jsonl", problems) or {},
+        pruned=pruned,
+        measures=measures,
+        shown=shown,
+        config=config,
+        problems=(*problems, *_cut(workdir / "history.jsonl")),
+    )
+
+
+def moments(rows: Sequence[RunResult], budget: int) -> int:
+    """How many moments of each run the page can carry: between 5 and TIMES."""
+    layers = sum(len(row.layers) for row in rows)
+    return int(np.clip(budget // max(1, layers * 64), 5, TIMES))
+
+
+def thin(measure: Measure, times: int) -> Measure:
+    """The measure at `times` moments at most, evenly spread, the first and the last among them."""
+    count = len(measure.step)
+    if count <= times:
+        return measure
+    kept = np.unique(np.linspace(0, count - 1, times).round().astype(int))
+    return dataclasses.replace(
+        measure,
+        step=measure.step[kept],
+        epoch=measure.epoch[kept],
+        gamma={layer: values[kept] for layer, values in measure.gamma.items()},
+        beta={layer: values[kept] for layer, values in measure.beta.items()},
+    )
+
+
+def _courses(path: Path) -> dict[str, Course]:
+    lists: dict[str, dict[str, list[float]]] = {}
+    if not path.exists():
+        return {}
+    for evaluation in iterate_history(path):
+        run = lists.setdefault(evaluation.run, {name: [] for name in CURVES})
+        for name in CURVES:
+            run[name].append(getattr(evaluation, name))
+    return {
+        run: Course(**{name: np.array(values, np.float64) for name, values in columns.items()})
+        for run, columns in lists.items()
+    }
+
+
+def _cut(path: Path) -> tuple[str, ...]:
+    if not cut_off_line(path):
+        return ()
+    return (f"{path.name} ends in a line that was cut off; the line is ignored",)
+
+
+def _tolerant(
+    read: Callable[[Path], _Content], path: Path, problems: list[str]
+) -> _Content | None:
+    """What `read` makes of the file; None for no file, and for a bad one, which is noted."""
+    try:
+        return read(path)
+    except FileNotFoundError:
+        return None
+    except (UserError, OSError) as error:
+        problems.append(str(error))
+        return None

@@ -1,0 +1,1 @@
+"""What is kept: checkpoints, records, models, and the workdir they lie in."""

@@ -1,0 +1,205 @@
+"""Does a report come out of any workdir, whole, damaged or hostile, and the same one every time?"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import fake_workdir
+import numpy as np
+import pytest
+
+from sparsity_jax import report
+from sparsity_jax.errors import UserError
+from sparsity_jax.report import evolution, page, workdir
+from sparsity_jax.report.figures import DRAWINGS
+
+SCRIPT = "<script>alert(1)</script>"
+VOID = {"meta", "link", "input", "img", "source", "br"}
+
+
+class Outline(HTMLParser):
+    """Collects elements and their attributes, and checks that they nest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def outline(text: str) -> Outline:
+    parsed = Outline()
+    parsed.feed(text)
+    parsed.close()
+    assert parsed.open == []
+    return parsed
+
+
+def data(text: str) -> dict:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+    assert found
+    return json.loads(found[1])
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing is what takes time; tests about words do without."""
+    monkeypatch.setattr("sparsity_jax.report.figures.DRAWINGS", ())
+
+
+def test_every_figure_is_on_disk_and_on_the_page(built: Path) -> None:
+    names = {drawing.name for drawing in DRAWINGS}
+    assert {path.stem for path in (built / "figures").glob("*.png")} == names
+    assert {path.stem for path in (built / "figures").glob("*.pdf")} == names
+    elements = outline((built / "report.html").read_text()).elements
+    images = [attrs["src"] or "" for tag, attrs in elements if tag == "img"]
+    assert len(images) == len(names)
+    assert all(image.startswith("data:image/png;base64,") for image in images)
+
+
+def test_the_page_asks_nothing_of_the_network(built: Path) -> None:
+    text = (built / "report.html").read_text()
+    elements = outline(text).elements
+    places = [attrs.get(name) for _, attrs in elements for name in ("src", "href", "srcset")]
+    assert all(place.startswith("data:") for place in places if place)
+    assert "default-src 'none'" in text
+
+
+def test_the_page_tells_numbers_of_results_csv(built: Path) -> None:
+    text = (built / "report.html").read_text()
+    row = workdir.load(built).rows[0]
+    assert f"{row.sparsity_gamma:.1f}" in text
+    assert f'data-value="{row.test_error:.6g}"' in text
+    assert "python -m sparsity_jax.main --config=configs/quickstart.py" in text
+    assert "diverged" in text
+
+
+def test_building_twice_gives_the_same_bytes(built: Path, without_figures: None) -> None:
+    report.build(built.parent / _copy(built, "twice"))
+    first = (built.parent / "twice" / "report.html").read_bytes()
+    report.build(built.parent / "twice")
+    assert (built.parent / "twice" / "report.html").read_bytes() == first
+
+
+def test_a_figure_that_no_longer_applies_goes(
+    built: Path, without_figures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = built.parent / _copy(built, "stale")
+    monkeypatch.setattr("sparsity_jax.report.figures.DRAWINGS", DRAWINGS[-1:])
+    for measure in copy.glob("runs/*/measure.npz"):
+        measure.unlink()
+    (copy / "figures" / "mine.png").write_bytes(b"not ours")
+    report.build(copy)
+    left = {path.name for path in (copy / "figures").iterdir()}
+    assert "universality.png" not in left
+    assert "mine.png" in left
+
+
+@pytest.mark.parametrize(
+    "gone", ["results.csv", "config.json", "history.jsonl", "runs", "everything"]
+)
+def test_missing_pieces_leave_a_page(built: Path, without_figures: None, gone: str) -> None:
+    copy = built.parent / _copy(built, f"without-{gone}")
+    for path in list(copy.iterdir()):
+        if gone in (path.name, "everything"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    text = report.build(copy).read_text()
+    outline(text)
+    assert ("No run has finished yet" in text) == (gone in ("results.csv", "everything"))
+
+
+def test_figures_do_without_history_measures_and_pruning(tmp_path: Path) -> None:
+    fake_workdir.write(tmp_path, fake_workdir.QUICKSTART[:1])
+    (tmp_path / "history.jsonl").unlink()
+    shutil.rmtree(tmp_path / "runs")
+    report.build(tmp_path)
+    names = {path.stem for path in (tmp_path / "figures").glob("*.png")}
+    assert names == {"sparsity_by_layer", "sparsity_against_error"}
+
+
+def test_nothing_but_a_diverged_run_still_has_curves(tmp_path: Path) -> None:
+    fake_workdir.write(tmp_path, fake_workdir.QUICKSTART[-1:])
+    assert "1 run of BasicNet on renderings: 1 diverged." in report.build(tmp_path).read_text()
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"training_curves"}
+
+
+def test_damaged_files_are_named_and_left_out(built: Path, without_figures: None) -> None:
+    copy = built.parent / _copy(built, "damaged")
+    run = fake_workdir.QUICKSTART[0].run
+    (copy / "runs" / run / "measure.npz").write_bytes(b"PK")
+    (copy / "runs" / run / "pruned.json").write_text("{")
+    with (copy / "history.jsonl").open("a") as file:
+        file.write('{"run": "ad')
+    records = workdir.load(copy)
+    assert len(records.problems) == 3
+    assert run not in records.measures
+    assert len(records.courses) == len(fake_workdir.QUICKSTART)
+    text = report.build(copy).read_text()
+    assert "measure.npz is damaged" in text
+    assert "cut off" in text
+
+
+def test_hostile_names_stay_text(tmp_path: Path, without_figures: None) -> None:
+    hostile = dataclasses.replace(
+        fake_workdir.QUICKSTART[0], variant="x'\"&$name" + SCRIPT.replace("/", ""), dataset=SCRIPT
+    )
+    fake_workdir.write(tmp_path, (hostile, fake_workdir.QUICKSTART[1]))
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["command"] = config["config"]["name"] = SCRIPT
+    config["versions"][SCRIPT] = SCRIPT
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    text = report.build(tmp_path).read_text()
+    assert sum(tag == "script" for tag, _ in outline(text).elements) == 2
+    assert SCRIPT not in text
+    assert SCRIPT in data(text)["runs"][0]["label"]
+
+
+def test_hostile_names_do_not_break_figures(tmp_path: Path) -> None:
+    hostile = dataclasses.replace(
+        fake_workdir.QUICKSTART[0], dataset="$\\frac{$ 猫 <b>", variant="bg=$x_{"
+    )
+    fake_workdir.write(tmp_path, (hostile, fake_workdir.QUICKSTART[1]))
+    report.build(tmp_path)
+    assert len(list((tmp_path / "figures").glob("*.png"))) == len(DRAWINGS) - 1
+
+
+def test_no_such_folder_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a folder"):
+        report.build(tmp_path / "nowhere")
+
+
+def test_the_slider_shows_all_filters_of_a_layer(built: Path) -> None:
+    moving = evolution.payload(workdir.load(built))
+    first = moving["runs"][0]
+    cells = np.frombuffer(base64.b64decode(first["cells"]), np.uint8)
+    shape = (len(first["layers"]), len(first["epochs"]), 2, moving["bins"])
+    shares = (cells.reshape(shape) / 255.0) ** 2
+    assert first["filters"] == list(fake_workdir.FILTERS)
+    np.testing.assert_allclose(shares.sum(-1), 1, atol=0.06)
+    finished = workdir.load(built).rows[0]
+    dead = 100 * first["dead"][5][-1] / first["filters"][5]
+    assert dead == pytest.approx(finished.layers[5], abs=0.01)
+
+
+def test_embedded_json_cannot_end_its_element() -> None:
+    text = page.embedded({"a": "</script><!--&", "b": [1.5, None]})
+    assert not set("<>&") & set(text)
+    assert json.loads(text) == {"a": "</script><!--&", "b": [1.5, None]}
+
+
+def _copy(built: Path, name: str) -> str:
+    shutil.copytree(built, built.parent / name)
+    return name

@@ -1,0 +1,134 @@
+"""Does the page work in a real browser: opened from a file, without a network, at all widths?
+
+Needs Debian's `chromium` on the path and playwright from PyPI; skipped, with the reason, without.
+A screenshot of each size is kept in SPARSITY_JAX_ARTIFACTS where that names a folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser: Any, built: Path) -> Iterator[Any]:
+    """The page at desktop size; afterwards, nothing may stand in the console."""
+    page, said = _open(browser, built)
+    yield page
+    page.close()
+    assert said == []
+
+
+def _open(browser: Any, built: Path, **context: Any) -> tuple[Any, list[str]]:
+    page = browser.new_page(**context)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("requestfailed", lambda request: said.append(request.url))
+    page.on("request", lambda r: None if r.url[:5] in ("file:", "data:") else said.append(r.url))
+    page.goto((built / "report.html").as_uri())
+    return page, said
+
+
+def _column(page: Any, table: str, column: int) -> list[str]:
+    rows = page.locator(f"table.{table} tbody tr:visible")
+    return [row.locator("th, td").nth(column).inner_text() for row in rows.all()]
+
+
+def test_a_click_sorts_and_another_turns_round(opened: Any) -> None:
+    head = opened.locator("table.results thead button", has_text="error")
+    head.click()
+    numbers = _column(opened, "results", 1)
+    assert numbers[-1] == "-"  # the diverged run stays last
+    values = [float(number) for number in numbers[:-1]]
+    assert values == sorted(values, reverse=True)
+    head.click()
+    turned = _column(opened, "results", 1)
+    assert turned[-1] == "-"
+    assert [float(number) for number in turned[:-1]] == sorted(values)
+
+
+def test_names_sort_as_text(opened: Any) -> None:
+    opened.locator("table.results thead button", has_text="run").click()
+    names = _column(opened, "results", 0)
+    assert names == sorted(names)
+
+
+def test_the_filter_narrows_every_table(opened: Any) -> None:
+    everything = len(_column(opened, "results", 0))
+    opened.locator("#filter").fill("sgd L2")
+    assert _column(opened, "results", 0) == ["sgd_l2_1e-03_b40_seed0"]
+    assert _column(opened, "pruning", 0) == ["SGD L2 1e-03"]
+    assert _column(opened, "heat", 0) == ["SGD L2 1e-03"]
+    assert opened.locator("#matches").inner_text() == f"1 of {everything}"
+    opened.locator("#filter").fill("")
+    assert len(_column(opened, "results", 0)) == everything
+
+
+def test_the_slider_moves_the_bars_and_the_count(opened: Any) -> None:
+    slider, dead = opened.locator("#moment"), opened.locator("#dead")
+    assert "56 of 128 filters inactive" in dead.inner_text()
+    bars = opened.locator("#gamma rect.bar")
+    last = [bar.get_attribute("height") for bar in bars.all()]
+    slider.fill("0")
+    assert "0 of 128 filters inactive" in dead.inner_text()
+    assert opened.locator("#epoch").inner_text() == "0"
+    assert [bar.get_attribute("height") for bar in bars.all()] != last
+
+
+def test_runs_and_layers_can_be_chosen_and_compared(opened: Any) -> None:
+    opened.locator("#layer").select_option("C1")
+    assert "of 16 filters" in opened.locator("#dead").inner_text()
+    opened.locator("#run").select_option(label="SGD L2 1e-03")
+    assert opened.locator("#layer").input_value() == "C1"
+    opened.locator("#other").select_option(label="Adam L2 1e-03")
+    assert "outline: Adam L2 1e-03" in opened.locator("#dead").inner_text()
+    assert opened.locator("#gamma path.outline").count() == 1
+    assert opened.locator("#beta path.outline").count() == 1
+
+
+def test_play_runs_to_the_end_and_stops(opened: Any) -> None:
+    opened.locator("#moment").fill("36")
+    opened.locator("#play").click()
+    sync_api.expect(opened.locator("#moment")).to_have_value("39")
+    sync_api.expect(opened.locator("#play")).to_have_text("Play")
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "scheme"),
+    [("desktop", 1200, "light"), ("dark", 1200, "dark"), ("phone", 380, "light")],
+)
+def test_nothing_spills_over_at_any_width(
+    browser: Any, built: Path, name: str, width: int, scheme: str
+) -> None:
+    page, said = _open(
+        browser, built, viewport={"width": width, "height": 800}, color_scheme=scheme
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("figure img").first.evaluate("image => image.naturalWidth") > 300
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(14, 17, 22)") == (scheme == "dark")
+    folder = os.environ.get("SPARSITY_JAX_ARTIFACTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"report-{name}.png", full_page=True)
+    page.close()
+    assert said == []

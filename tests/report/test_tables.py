@@ -1,0 +1,124 @@
+"""Do the tables say what the rows say, and are seeds averaged as stated?"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+
+import fake_workdir
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparsity_jax.report import tables
+from sparsity_jax.report.groups import groups, representatives, run_labels, spread
+from sparsity_jax.storage.records import RunResult
+
+numbers = st.lists(st.floats(0, 100), min_size=2, max_size=6)
+
+
+def _row(seed: int = 0, **changes: object) -> RunResult:
+    base = RunResult(
+        f"adam_l2_1e-03_b40_seed{seed}", "CIFAR10", "BasicNet", "adam", "l2", 1e-3, 40, seed=seed,
+        test_error=10.0 + seed, sparsity_gamma=30.0, layers=(10.0, 50.0), seconds=12.0,
+    )  # fmt: skip
+    return dataclasses.replace(base, **changes)  # pyright: ignore[reportArgumentType]
+
+
+@given(numbers)
+def test_spread_is_the_sample_mean_and_deviation(values: list[float]) -> None:
+    found = spread([*values, math.nan])
+    assert found.n == len(values)
+    assert found.mean == pytest.approx(statistics.mean(values), abs=1e-9)
+    assert found.std == pytest.approx(statistics.stdev(values), abs=1e-6)
+
+
+def test_one_seed_has_a_line_per_run_and_no_deviation() -> None:
+    text = tables.text([_row(), _row(run="b", optimizer="sgd")])
+    assert len(text.splitlines()) == 6
+    assert "±" not in text
+
+
+def test_seeds_become_mean_and_deviation_with_their_number() -> None:
+    made = tables.table([_row(0), _row(1), _row(2), _row(0, run="sgd", optimizer="sgd")])
+    cells = dict(zip(made.titles, made.lines[0], strict=True))
+    assert (cells["n"].text, cells["error"].text) == ("3", "11.00 ± 1.00")
+    assert cells["run"].text == "adam_l2_1e-03_b40"
+    assert len(made.lines) == 2
+
+
+def test_diverged_runs_are_counted_but_not_averaged() -> None:
+    lost = _row(1, status="diverged", test_error=90.0)
+    made = tables.table([_row(0), lost])
+    cells = dict(zip(made.titles, made.lines[0], strict=True))
+    assert (cells["n"].text, cells["error"].text) == ("1", "10.00")
+    assert cells["status"].text == "1 finished, 1 diverged"
+
+
+def test_unknown_numbers_are_dashes_in_all_forms() -> None:
+    rows = [_row(test_error=math.nan, layers=())]
+    made = tables.table(rows)
+    cell = dict(zip(made.titles, made.lines[0], strict=True))["error"]
+    assert cell.text == "-"
+    assert "nan" not in (tables.text(rows) + tables.markdown(rows) + tables.html_rows(made)).lower()
+
+
+def test_text_columns_line_up() -> None:
+    lines = tables.text([_row(), _row(run="x" * 40, optimizer="sgd")]).splitlines()[1:4]
+    rule = [i for i, character in enumerate(lines[0]) if character == " "]
+    assert all(line[i] == " " for line in lines[1:] for i in rule if i < len(line))
+
+
+def test_markdown_and_html_escape_names() -> None:
+    rows = [_row(run="a|b<i>")]
+    assert "a\\|b&lt;i&gt;" in tables.markdown(rows)
+    assert "a|b&lt;i&gt;" in tables.html_rows(tables.table(rows))
+
+
+def test_no_rows_say_so() -> None:
+    assert tables.text([]) == "no runs yet"
+
+
+def test_labels_mention_what_varies_and_nothing_else() -> None:
+    rows = [_row(), _row(run="b", batch_size=160), _row(run="c", regularizer="none", strength=0.0)]
+    assert list(run_labels(rows).values()) == [
+        "Adam L2 1e-03, batch 40",
+        "Adam L2 1e-03, batch 160",
+        "Adam, no regularizer, batch 40",
+    ]
+    assert run_labels(rows[:1]) == {rows[0].run: "Adam L2 1e-03"}
+
+
+def test_labels_tell_all_runs_of_a_grid_apart() -> None:
+    rows = [
+        _row(seed, run=f"{seed}{size}{variant}", batch_size=size, variant=variant)
+        for seed in (0, 1)
+        for size in (20, 40)
+        for variant in ("", "leaky_relu_0.01")
+    ]
+    assert len(set(run_labels(rows).values())) == len(rows)
+    assert len(groups(rows)) == 4
+
+
+@given(st.integers(1, 40), st.integers(1, 12))
+def test_representatives_span_the_sparsities_in_the_rows_order(count: int, limit: int) -> None:
+    rng = np.random.default_rng(count)
+    rows = [
+        _row(run=str(i), strength=1e-3 * (i + 1), sparsity_gamma=float(pct))
+        for i, pct in enumerate(rng.permutation(count))
+    ]
+    picked = representatives(rows, limit)
+    assert len(picked) == min(count, limit)
+    assert sorted(picked, key=int) == list(picked)
+    if limit > 1:
+        sparsities = {rows[int(run)].sparsity_gamma for run in picked}
+        assert {0.0, float(count - 1)} <= sparsities
+
+
+def test_the_fake_workdir_is_like_the_quick_start(tmp_path) -> None:
+    rows = fake_workdir.write(tmp_path, evaluations=4)
+    assert [row.status for row in rows] == ["finished"] * 4 + ["diverged"]
+    assert 25 < rows[0].sparsity_gamma < 40
+    assert rows[3].sparsity_gamma == 0

@@ -1,0 +1,209 @@
+"""The command as a user types it: a whole small experiment, its resumption, and wrong input."""
+
+import csv
+import json
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from sparsity_jax import fitting
+from sparsity_jax import main as command
+from sparsity_jax.models import ConvNet
+from sparsity_jax.storage.artifacts import read_measure, read_pruned
+from sparsity_jax.storage.models import load_model
+
+CONFIG = """
+from sparsity_jax.settings import default_config
+
+def get_config(arg=None):
+    config = default_config()
+    config.name = "small"
+    config.renderings.update(classes=3, size=12, train_views=120, test_views=30)
+    config.width = "0.0625"
+    config.pool_after = (1, 3)
+    config.epochs = 4.0
+    config.drops = ((3.0, 0.1),)
+    config.evaluations = 4
+    config.strength = 0.05
+    config.sweep = ({"optimizer": "adam"}, {"optimizer": "sgd", "regularizer": "none"})
+    return config
+"""
+
+
+def main(arguments: list[str]) -> int:
+    with mock.patch.object(sys, "argv", ["main", *arguments]):
+        return command.main()
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPARSITY_JAX_DATA", str(tmp_path.parent / "data"))
+    Path("small.py").write_text(CONFIG)
+    return "--config=small.py"
+
+
+def read_rows(workdir: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((workdir / "results.csv").read_text().splitlines()))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """What must not depend on interruptions: everything but times and rendered pages."""
+    rows = read_rows(folder)
+    named = {f"{row['run']}/row": str({**row, "seconds": ""}).encode() for row in rows}
+    named["history"] = (folder / "history.jsonl").read_bytes()
+    for path in sorted(folder.glob("runs/*/*.npz")) + sorted(folder.glob("runs/*/pruned/*")):
+        named[str(path.relative_to(folder))] = path.read_bytes()
+    return named
+
+
+def test_one_command_trains_measures_prunes_and_reports(config, capsys):
+    assert main([config]) == 0
+    said = capsys.readouterr().out
+    workdir = Path("runs/small")
+    for name in ("config.json", "results.csv", "history.jsonl", "report.html"):
+        assert (workdir / name).stat().st_size > 0
+    assert list((workdir / "figures").glob("*.png"))
+    rows = {row["run"]: row for row in read_rows(workdir)}
+    assert len(rows) == 2
+    adam = next(name for name in rows if name.startswith("adam"))
+    assert "test error" in said
+    assert adam in said
+
+    for name, row in rows.items():
+        folder = workdir / "runs" / name
+        measure, pruned = read_measure(folder / "measure.npz"), read_pruned(folder / "pruned.json")
+        assert row["status"] == "finished"
+        assert int(row["steps"]) == 12
+        assert list(measure.step) == [3, 6, 9, 12]
+        by_gamma = np.concatenate([abs(measure.gamma[c][-1]) < 1e-3 for c in measure.layers])
+        assert float(row["sparsity_gamma"]) == pytest.approx(100 * by_gamma.mean(), abs=0.01)
+        assert pruned.masked_test_error == pytest.approx(float(row["pruned_test_error"]), abs=0.01)
+        assert pruned.max_logit_difference < 1e-4
+        plan, variables = load_model(folder / "pruned")
+        assert plan.filters == pruned.pruned.filters
+        logits = ConvNet(plan).apply(variables, np.zeros((2, 12, 12, 1), np.float32))
+        assert np.isfinite(np.asarray(logits)).all()
+
+    lines = (workdir / "history.jsonl").read_text().splitlines()
+    history = [json.loads(line) for line in lines]
+    assert [record["step"] for record in history] == [3, 6, 9, 12] * 2
+    assert [round(record["learning_rate"], 9) for record in history[:4]] == [1e-3] * 3 + [1e-4]
+
+
+def test_the_same_command_again_only_prints_the_table(config, capsys, monkeypatch):
+    main([config])
+    first = files(Path("runs/small"))
+    capsys.readouterr()
+    monkeypatch.setattr(fitting, "advance", None)  # would fail if anything were trained
+    assert main([config]) == 0
+    assert "steps" not in capsys.readouterr().out.splitlines()[0]
+    assert files(Path("runs/small")) == first
+
+
+@pytest.mark.parametrize("evaluations_before_the_end", [1, 2, 5])
+def test_an_interrupted_run_ends_as_if_never_interrupted(
+    config, evaluations_before_the_end, monkeypatch, capsys
+):
+    main([config, "--workdir=whole"])
+    monkeypatch.setattr(fitting, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    evaluate, left = fitting.evaluate, [evaluations_before_the_end]
+
+    def interrupted(*arguments, **keywords):
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return evaluate(*arguments, **keywords)
+
+    monkeypatch.setattr(fitting, "evaluate", interrupted)
+    assert main([config, "--workdir=parts"]) == 130
+    assert "to go on: python -m sparsity_jax.main" in capsys.readouterr().err
+    monkeypatch.setattr(fitting, "evaluate", evaluate)
+    assert main([config, "--workdir=parts"]) == 0
+    assert "from" in capsys.readouterr().out
+    assert files(Path("parts")) == files(Path("whole"))
+
+
+def test_a_diverging_run_is_reported_and_the_next_one_trained(config, capsys):
+    rates = "--config.learning_rate=1e30"
+    assert main([config, rates]) == 0
+    rows = read_rows(Path("runs/small"))
+    assert [row["status"] for row in rows] == ["diverged", "diverged"]
+    assert Path("runs/small/report.html").exists()
+    assert "diverged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--config.optimzer=sgd"], "optimizer"),
+        (["--config.optimizer=lion"], "adam"),
+        (["--config.data=mnist"], "renderings"),
+        (["--config.data=folder:nowhere"], "nowhere"),
+        (["--config.strength=-1"], "at least 0"),
+        (["--config.batch_size=121"], "120 training images"),
+        (["--config.batch_size=0"], "at least 1"),
+        (["--config.epochs=nan"], "above 0"),
+        (["--config.epochs=many"], "many"),
+        (["--config.width=big"], "0.25"),
+        (["--config.renderings.background=blue"], "cluttered"),
+        (["--config.renderings.classes=1"], "30"),
+        (["--config.network=VGG-16"], "larger images"),
+        (["--config.seeds=0"], "at least 1"),
+        (["--workdir=small.py"], "is a file"),
+        (["stray"], "not a flag"),
+        (["--wrokdir=x"], "workdir"),
+    ],
+)
+def test_wrong_input_is_one_line_that_says_what_is_valid(config, arguments, said, capsys):
+    assert main([config, *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert said in captured.err
+    assert captured.out == ""
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("config_flag", [[], ["--config=absent.py"], ["--config=broken.py"]])
+def test_a_missing_or_broken_config_is_one_line(config, config_flag, capsys):
+    Path("broken.py").write_text("def get_config(arg=None):\n    return undefined\n")
+    assert main(config_flag) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_workdir_of_another_config_is_refused_by_field_and_can_be_overwritten(config, capsys):
+    main([config])
+    before = files(Path("runs/small"))
+    Path("runs/small/mine.txt").write_text("keep me")
+    assert main([config, "--config.strength=0.01"]) == 2
+    said = capsys.readouterr().err
+    assert "strength: 0.05 there, 0.01 now" in said
+    assert files(Path("runs/small")) == before
+    assert main([config, "--config.strength=0.01", "--overwrite"]) == 0
+    assert files(Path("runs/small")) != before
+    assert Path("runs/small/mine.txt").read_text() == "keep me"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a file system that refuses")
+def test_an_unwritable_workdir_is_named(config, capsys):
+    assert main([config, "--workdir=/proc/self/nothing"]) == 2
+    assert "cannot be written to" in capsys.readouterr().err
+
+
+def test_help_shows_how_to_use_it(capsys):
+    assert main(["--help"]) == 0
+    said = capsys.readouterr().out
+    for word in ("--config", "--workdir", "--overwrite", "--config.strength"):
+        assert word in said
+
+
+def test_fields_reach_the_run_names(config):
+    assert main([config, "--config.scale=0.26", "--config.seeds=2"]) == 0
+    names = sorted(os.listdir("runs/small/runs"))
+    assert len(names) == 4
+    assert sum(name.endswith("seed1") for name in names) == 2
