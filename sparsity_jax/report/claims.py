@@ -1,51 +1,35 @@
 """Do our runs bear out what the paper says in words? Each claim passes, fails, or is untestable.
 
 A claim looks at groups of runs that differ in one thing only, and shows the numbers it judged by.
-Small differences are noise: `MARGIN` points of sparsity count as equal. Where the paper itself has
+Where the paper itself has
 exceptions at extreme strengths, three quarters of the comparisons must hold (`MOST`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
-from sparsity_jax.report.groups import Group
-from sparsity_jax.report.published import matched
-from sparsity_jax.storage.records import RunResult, strength_text
+from sparsity_jax.report.pairs import (
+    MARGIN,
+    Pairs,
+    Point,
+    along,
+    along_parts,
+    best_at_equal_error,
+    describe,
+    parts_with,
+    points,
+    width_of,
+)
+from sparsity_jax.storage.records import RunResult
 
 Outcome = Literal["pass", "fail", "not testable"]
-MARGIN = 3.0  # points of sparsity
-ERROR_BAND = 1.5  # points of test error within which two runs perform alike
 MOST = 0.75
 DIFFICULTY = ("CIFAR10", "CIFAR100", "TinyImageNet", "ImageNet")
-WIDTHS = ("", "width=64-0.5x", "width=32-0.25x")
 BACKGROUNDS = ("bg=clean", "bg=cluttered")
-
-
-@dataclasses.dataclass(frozen=True)
-class Point:
-    """One group of runs, reduced to what claims are about (sparsity and errors in percent)."""
-
-    dataset: str
-    network: str
-    optimizer: str
-    regularizer: str
-    strength: float
-    batch_size: int
-    variant: str
-    sparsity: float
-    error: float
-    pruned_error: float
-    layers: tuple[float, ...]
-
-    def but(self, *names: str) -> tuple[object, ...]:
-        """Its identity without these fields: what two points share that differ in them alone."""
-        fields = ("dataset", "network", "optimizer", "regularizer", "strength", "batch_size")
-        return tuple(getattr(self, name) for name in (*fields, "variant") if name not in names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,21 +44,11 @@ class Checked:
 
 def check(rows: Sequence[RunResult]) -> list[Checked]:
     """Every claim checked on these rows of results.csv."""
-    found = [_point(group) for group in matched(rows).values()]
-    known = [point for point in found if not math.isnan(point.sparsity)]
+    known = points(rows)
     return [Checked(claim, where, *test(known)) for claim, where, test in CLAIMS]
 
 
-def _point(group: Group) -> Point:
-    layers = tuple(spread.mean for spread in group.layers())
-    return Point(
-        *group.key, group.spread("sparsity_gamma").mean,
-        group.spread("test_error").mean, group.spread("pruned_test_error").mean, layers,
-    )  # fmt: skip
-
-
 Judged = tuple[Outcome, str]
-Pairs = Iterable[tuple[str, float, float]]  # what is compared, then the two sparsities
 
 
 def _all_hold(pairs: Pairs, holds: Callable[[float, float], bool], share: float = 1.0) -> Judged:
@@ -90,132 +64,91 @@ def _all_hold(pairs: Pairs, holds: Callable[[float, float], bool], share: float 
     return outcome, f"{good} of {len(listed)} comparisons hold ({shown}{more})"
 
 
-def _along(points: Sequence[Point], field: str, order: Sequence[object]) -> Pairs:
-    """Neighbouring values of one field, in this order, all else equal, unless both are dense."""
-    families: dict[tuple[object, ...], dict[object, Point]] = {}
-    for point in points:
-        if getattr(point, field) in order:
-            families.setdefault(point.but(field), {})[getattr(point, field)] = point
-    for family in families.values():
-        present = [family[value] for value in order if value in family]
-        for a, b in itertools.pairwise(present):
-            sparsities = (a.sparsity, b.sparsity)
-            if max(sparsities) > 1:
-                yield f"{_name(a, field)}, {_word(a, field)} → {_word(b, field)}", *sparsities
-
-
-def _name(point: Point, without: str = "") -> str:
-    """A point in words, without the field that a comparison varies."""
-    parts = ("dataset", "optimizer", "regularizer", "strength")
-    words = [_word(point, part) for part in parts if part != without]
-    return " ".join([*words, *([point.variant] if point.variant and without != "variant" else [])])
-
-
-def _word(point: Point, field: str) -> str:
-    value = getattr(point, field)
-    if field == "batch_size":
-        return f"batch {value}"
-    return strength_text(value) if field == "strength" else str(value or "default")
-
-
-def _dense_without_regularizer(points: Sequence[Point]) -> Judged:
+def _dense_without_regularizer(known: Sequence[Point]) -> Judged:
     pairs = (
-        (_name(p, "strength"), 0.0, p.sparsity)
-        for p in points if p.regularizer == "none"
+        (describe(p, "strength"), 0.0, p.sparsity)
+        for p in known if p.regularizer == "none"
     )  # fmt: skip
-    return _all_hold(pairs, lambda _, sparsity: sparsity < 0.5)
+    return _all_hold(pairs, lambda _, sparsity: sparsity < 1)
 
 
-def _monotone(points: Sequence[Point]) -> Judged:
-    strengths = sorted({point.strength for point in points if point.strength})
-    return _all_hold(_along(points, "strength", strengths), lambda a, b: b > a - MARGIN)
+def _monotone(known: Sequence[Point]) -> Judged:
+    strengths = sorted({point.strength for point in known if point.strength})
+    return _all_hold(along(known, "strength", strengths), lambda a, b: b > a - MARGIN)
 
 
-def _best_at_equal_error(points: Sequence[Point], field: str, values: tuple[str, str]) -> Pairs:
-    """The largest sparsity on either side within ERROR_BAND of the lowest error of both."""
-    settings: dict[tuple[object, ...], list[Point]] = {}
-    for point in points:
-        free = ("strength", "regularizer") if field == "optimizer" else ("strength",)
-        if getattr(point, field) in values and not math.isnan(point.error):
-            settings.setdefault(point.but(field, *free), []).append(point)
-    for members in settings.values():
-        sides = [[p for p in members if getattr(p, field) == value] for value in values]
-        if not all(any(p.strength for p in side) for side in sides):
-            continue
-        bar = min(point.error for point in members) + ERROR_BAND
-        best = [max((p.sparsity for p in side if p.error <= bar), default=0.0) for side in sides]
-        what = f"{members[0].dataset}, error up to {bar:.1f}: {values[0]} → {values[1]}"
-        yield what, best[0], best[1]
-
-
-def _adam_beats_sgd(points: Sequence[Point]) -> Judged:
-    pairs = _best_at_equal_error(points, "optimizer", ("sgd", "adam"))
+def _adam_beats_sgd(known: Sequence[Point]) -> Judged:
+    pairs = best_at_equal_error(known, "optimizer", ("sgd", "adam"))
     return _all_hold(pairs, lambda sgd, adam: adam > sgd + 1)
 
 
-def _l2_beats_wd(points: Sequence[Point]) -> Judged:
-    adam = [point for point in points if point.optimizer == "adam"]
-    pairs = _best_at_equal_error(adam, "regularizer", ("wd", "l2"))
+def _l2_beats_wd(known: Sequence[Point]) -> Judged:
+    adam = [point for point in known if point.optimizer == "adam"]
+    pairs = best_at_equal_error(adam, "regularizer", ("wd", "l2"))
     return _all_hold(pairs, lambda wd, l2: l2 > wd + 1)
 
 
-def _harder_is_denser(points: Sequence[Point]) -> Judged:
-    pairs = [*_along(points, "dataset", DIFFICULTY), *_along(points, "variant", BACKGROUNDS)]
+def _harder_is_denser(known: Sequence[Point]) -> Judged:
+    pairs = [*along(known, "dataset", DIFFICULTY), *along_parts(known, "bg=", BACKGROUNDS)]
     return _all_hold(pairs, lambda easy, hard: hard < easy, MOST)
 
 
-def _larger_batch_is_denser(points: Sequence[Point]) -> Judged:
-    sizes = sorted({point.batch_size for point in points})
-    return _all_hold(_along(points, "batch_size", sizes), lambda a, b: b <= a, MOST)
+def _larger_batch_is_denser(known: Sequence[Point]) -> Judged:
+    sizes = sorted({point.batch_size for point in known})
+    return _all_hold(along(known, "batch_size", sizes), lambda a, b: b <= a, MOST)
 
 
-def _narrower_is_denser(points: Sequence[Point]) -> Judged:
-    return _all_hold(_along(points, "variant", WIDTHS), lambda wide, narrow: narrow < wide)
+def _narrower_is_denser(known: Sequence[Point]) -> Judged:
+    widths = sorted(["", *parts_with(known, "width=")], key=width_of, reverse=True)
+    return _all_hold(along_parts(known, "width=", widths), lambda wide, narrow: narrow < wide)
 
 
-def _where_sparse(points: Sequence[Point]) -> Judged:
+def _where_sparse(known: Sequence[Point]) -> Judged:
     """SGD: C1 above the last layer but one. Adam with L2: that layer above the middle one."""
     pairs = []
-    for point in points:
+    for point in known:
         if len(point.layers) < 5 or not 2 < point.sparsity < 95:
             continue
         first, late = point.layers[0], point.layers[-2]
         middle = point.layers[len(point.layers) // 2]
         if point.optimizer == "sgd":
-            pairs.append((f"{_name(point)}: late → first", late, first))
+            pairs.append((f"{describe(point)}: late → first", late, first))
         elif point.optimizer == "adam" and point.regularizer == "l2":
-            pairs.append((f"{_name(point)}: middle → late", middle, late))
+            pairs.append((f"{describe(point)}: middle → late", middle, late))
     return _all_hold(pairs, lambda low, high: high > low)
 
 
-def _amsgrad_is_denser(points: Sequence[Point]) -> Judged:
-    low = [point for point in points if 0 < point.strength <= 1e-3]
-    return _all_hold(_along(low, "optimizer", ("adam", "amsgrad")), lambda adam, ams: ams < adam)
+def _amsgrad_is_denser(known: Sequence[Point]) -> Judged:
+    low = [point for point in known if 0 < point.strength <= 1e-3]
+    return _all_hold(along(low, "optimizer", ("adam", "amsgrad")), lambda adam, ams: ams < adam)
 
 
-def _leaky_barely_helps(points: Sequence[Point]) -> Judged:
-    names = sorted({p.variant for p in points if p.variant.startswith("leaky_relu")})
-    pairs = [pair for name in names for pair in _along(points, "variant", ("", name))]
+def _leaky_barely_helps(known: Sequence[Point]) -> Judged:
+    pairs = [
+        pair
+        for name in parts_with(known, "leaky_relu")
+        for pair in along_parts(known, "leaky_relu", ("", name))
+    ]
     return _all_hold(pairs, lambda plain, leaky: leaky > plain - 10)
 
 
-def _slower_gamma_helps_more(points: Sequence[Point]) -> Judged:
+def _slower_gamma_helps_more(known: Sequence[Point]) -> Judged:
     """A tenth of the learning rate for gamma lowers sparsity by more than leaky ReLU does."""
-    slow = list(_along(points, "variant", ("leaky_relu_0.01", "gamma_lr_scale=0.1")))
-    slow = slow or list(_along(points, "variant", ("", "gamma_lr_scale=0.1")))
+    slow = list(along(known, "variant", ("leaky_relu_0.01", "gamma_lr_scale=0.1")))
+    order = ("", "gamma_lr_scale=0.1")
+    slow = slow or list(along_parts(known, "gamma_lr_scale=", order))
     return _all_hold(slow, lambda before, after: after < before - MARGIN)
 
 
-def _beta_of_one_hurts(points: Sequence[Point]) -> Judged:
-    names = [n for n in {p.variant for p in points} if n in ("beta_init=1.0", "beta_init=1")]
-    pairs = [pair for name in names for pair in _along(points, "variant", ("", name))]
+def _beta_of_one_hurts(known: Sequence[Point]) -> Judged:
+    pairs = along_parts(known, "beta_init=", ("", "beta_init=1.0"))
     return _all_hold(pairs, lambda zero, one: one > zero)
 
 
-def _pruning_is_free(points: Sequence[Point]) -> Judged:
+def _pruning_is_free(known: Sequence[Point]) -> Judged:
     pairs = (
-        (f"{_name(p)}, error", p.error, p.pruned_error)
-        for p in points if p.sparsity > 1 and not math.isnan(p.pruned_error)
+        (f"{describe(p)}, error", p.error, p.pruned_error)
+        for p in known if p.sparsity > 1 and not math.isnan(p.pruned_error)
     )  # fmt: skip
     return _all_hold(pairs, lambda before, after: after <= before + 0.5)
 

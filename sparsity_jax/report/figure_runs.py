@@ -48,7 +48,7 @@ def training_curves(records: Records, *, theme: style.Theme = style.LIGHT) -> Fi
             axes.axvline(step, color=theme.faint, linewidth=0.8, linestyle=":")
     for axes in panels[:2]:
         _log(axes)
-    panels[2].set_ylim(bottom=min(0, panels[2].get_ylim()[0]))
+    panels[2].set_ylim(min(-0.2, panels[2].get_ylim()[0]), max(5.0, panels[2].get_ylim()[1]))
     figure.legend(handles=_handles(records), loc="outside lower center", ncols=3)
     return figure
 
@@ -88,6 +88,7 @@ def sparsity_against_error(records: Records, *, theme: style.Theme = style.LIGHT
     axes.set_xlabel("inactive filters (%)")
     axes.set_ylabel("test error (%)")
     axes.margins(x=0.08, y=0.15)
+    axes.set_xlim(min(-1.0, axes.get_xlim()[0]), max(5.0, axes.get_xlim()[1]))
     _widen(axes, LEAST_ERROR_SPAN)
     handles = [
         Line2D(

@@ -97,9 +97,10 @@ def groups(rows: Sequence[RunResult]) -> list[Group]:
     members: dict[Key, list[RunResult]] = {}
     for row in rows:
         members.setdefault(key(row), []).append(row)
-    varying = varies(rows)
+    varying, shared = varies(rows), shared_parts(rows)
     return [
-        Group(which, label(members[which][0], varying), tuple(members[which])) for which in members
+        Group(which, label(same[0], varying, shared), tuple(same))
+        for which, same in members.items()
     ]
 
 
@@ -109,11 +110,26 @@ def varies(rows: Sequence[RunResult]) -> frozenset[str]:
     return frozenset(name for name in names if len({getattr(row, name) for row in rows}) > 1)
 
 
-def label(row: RunResult, varying: frozenset[str] = frozenset()) -> str:
-    """What a reader calls a run.
+def variant_parts(variant: str) -> tuple[str, ...]:
+    """The parts of a variant: 'width=0.25+bg=clean' -> ('width=0.25', 'bg=clean')."""
+    return tuple(part for part in variant.split("+") if part)
+
+
+def shared_parts(rows: Sequence[RunResult]) -> frozenset[str]:
+    """The parts of their variants that all rows have in common."""
+    parts = [frozenset(variant_parts(row.variant)) for row in rows]
+    return frozenset.intersection(*parts) if parts else frozenset()
+
+
+def label(
+    row: RunResult,
+    varying: frozenset[str] = frozenset(),
+    shared: frozenset[str] = frozenset(),
+) -> str:
+    """What a reader calls a run: its `varying` fields, its variant without the `shared` parts.
 
     Example:
-      >>> label(RunResult("r", "CIFAR10", "BasicNet", "adam", "l2", 1e-3, 40), frozenset())
+      >>> label(RunResult("r", "CIFAR10", "BasicNet", "adam", "l2", 1e-3, 40))
       'Adam L2 1e-03'
     """
     regularizer = REGULARIZER_NAMES.get(row.regularizer, row.regularizer)
@@ -123,7 +139,7 @@ def label(row: RunResult, varying: frozenset[str] = frozenset()) -> str:
     parts = [OPTIMIZER_NAMES.get(row.optimizer, row.optimizer) + kind]
     parts += [f"batch {row.batch_size}"] if "batch_size" in varying else []
     parts += [str(getattr(row, name)) for name in ("network", "dataset") if name in varying]
-    return ", ".join([*parts, *([row.variant] if row.variant else [])])
+    return ", ".join([*parts, *(p for p in variant_parts(row.variant) if p not in shared)])
 
 
 def run_labels(rows: Sequence[RunResult]) -> dict[str, str]:

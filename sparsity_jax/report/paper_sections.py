@@ -81,7 +81,10 @@ def _line(item: RowComparison) -> str:
     group = item.group
     n = len(group.finished) if group else 0
     by_column = {cell.column: cell for cell in item.cells}
-    cells = "".join(_cell(by_column.get(column), digits) for column, _, digits in SHOWN)
+    cells = "".join(
+        _cell(by_column.get(column), item.published.printed[column], digits)
+        for column, _, digits in SHOWN
+    )
     name = label(row, frozenset({"dataset", "batch_size", "network"}))
     return (
         f"<tr><th scope='row'>{html.escape(name)}</th><td>{html.escape(item.published.table)}</td>"
@@ -89,7 +92,7 @@ def _line(item: RowComparison) -> str:
     )
 
 
-def _cell(cell: CellComparison | None, digits: int) -> str:
+def _cell(cell: CellComparison | None, printed: str, digits: int) -> str:
     if cell is None or math.isnan(cell.ours.mean):
         return "<td></td>"
     ours = tables.spread_text(cell.ours, digits)
@@ -97,5 +100,5 @@ def _cell(cell: CellComparison | None, digits: int) -> str:
     kind = f"number {CLASSES.get(cell.verdict, '')}"
     return (
         f"<td class='{kind}' data-value='{abs(cell.difference):.4g}' title='{cell.verdict}'>"
-        f"{cell.published:g} → {ours} <small>({apart})</small></td>"
+        f"{html.escape(printed)} → {ours} <small>({apart})</small></td>"
     )

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
-from sparsity_jax.report.groups import Group, Key, label
+from sparsity_jax.report.groups import Group, Key, label, variant_parts
 from sparsity_jax.storage.records import RunResult, strength_text
 
 ABSENT = "Table 10 and, but for two numbers, Table 9: not in the published text available to us."
@@ -44,7 +44,8 @@ def match_key(row: RunResult) -> Key:
     """
     network = "BasicNet" if row.network.startswith("BasicNet") else row.network
     strength = float(strength_text(row.strength))
-    variant = SAME_VARIANT.get(row.variant, row.variant)
+    parts = (SAME_VARIANT.get(part, part) for part in variant_parts(row.variant))
+    variant = "+".join(sorted(part for part in parts if part))
     return (
         row.dataset, network, row.optimizer, row.regularizer, strength, row.batch_size, variant,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from sparsity_jax.report import tables
 from sparsity_jax.report.figures import Rendered
-from sparsity_jax.report.groups import Spread, groups, run_labels
+from sparsity_jax.report.groups import Spread, groups, run_labels, shared_parts
 from sparsity_jax.report.workdir import Records
 from sparsity_jax.storage.artifacts import PrunedRecord
 from sparsity_jax.storage.records import RunResult
@@ -28,6 +28,8 @@ def lede(records: Records) -> str:
     if not rows:
         return "<p class='lede'>No run has finished yet.</p>"
     what = " and ".join(dict.fromkeys(f"{row.network} on {row.dataset}" for row in rows[:50]))
+    shared = ", ".join(sorted(shared_parts(rows)))
+    what += f" ({shared})" if shared else ""
     asked = len(records.config.runs) if records.config else 0
     of_all = f" of {asked}" if asked > len(rows) else ""
     runs = "run" if len(rows) == 1 and not of_all else "runs"
@@ -48,7 +50,8 @@ def _finding(records: Records) -> str:
     label = run_labels(records.rows)[best.run]
     said = (
         f"The sparsest within {ERROR_BAND} points of the lowest error, {label}, has "
-        f"{best.sparsity_gamma:.1f}{NO_BREAK}% of its filters inactive at {best.test_error:.2f}{NO_BREAK}% test error"
+        f"{best.sparsity_gamma:.1f}{NO_BREAK}% of its filters inactive at "
+        f"{best.test_error:.2f}{NO_BREAK}% test error"
     )
     pruned = records.pruned.get(best.run)
     if pruned is None or best.features_pruned is None:

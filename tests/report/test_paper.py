@@ -147,6 +147,28 @@ def test_runs_on_other_data_than_the_papers_are_checked_too() -> None:
     assert outcomes["Adam is sparser than SGD at equal error"] == "pass"
 
 
+@pytest.mark.parametrize(
+    ("claim", "sparse", "dense"),
+    [
+        ("Harder tasks, less sparsity", "width=0.25+bg=clean", "width=0.25+bg=cluttered"),
+        ("Narrower networks, less sparsity", "bg=clean", "width=0.25+bg=clean"),
+        ("Narrower networks, less sparsity", "width=0.5", "width=0.25"),
+        ("A slower gamma lowers it more", "bg=clean", "gamma_lr_scale=0.1+bg=clean"),
+        ("Starting beta at 1 raises sparsity", "beta_init=1.0+bg=clean", "bg=clean"),
+    ],
+)
+def test_claims_compare_one_part_of_a_variant(claim: str, sparse: str, dense: str) -> None:
+    def outcome(first: str, second: str) -> str:
+        rows = [
+            _row(run="a", dataset="renderings", variant=first, sparsity_gamma=40.0),
+            _row(run="b", dataset="renderings", variant=second, sparsity_gamma=20.0),
+        ]
+        return {checked.claim: checked.outcome for checked in check(rows)}[claim]
+
+    assert outcome(sparse, dense) == "pass"
+    assert outcome(dense, sparse) == "fail"
+
+
 def test_the_page_warns_of_shortened_runs_and_colours_full_ones() -> None:
     full = paper_sections.comparison(Records("x", (_row(),)))
     assert "shortened" not in full

@@ -91,6 +91,13 @@ def test_labels_mention_what_varies_and_nothing_else() -> None:
     assert run_labels(rows[:1]) == {rows[0].run: "Adam L2 1e-03"}
 
 
+def test_labels_leave_out_the_parts_of_variants_that_all_runs_share() -> None:
+    rows = [_row(variant="width=0.25+bg=clean"), _row(run="b", variant="width=0.25+bg=cluttered")]
+    labels = list(run_labels(rows).values())
+    assert labels == ["Adam L2 1e-03, bg=clean", "Adam L2 1e-03, bg=cluttered"]
+    assert run_labels(rows[:1]) == {rows[0].run: "Adam L2 1e-03"}
+
+
 def test_labels_tell_all_runs_of_a_grid_apart() -> None:
     rows = [
         _row(seed, run=f"{seed}{size}{variant}", batch_size=size, variant=variant)

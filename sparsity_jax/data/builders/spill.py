@@ -6,9 +6,9 @@ opens through `tf.io.gfile`. Local files need none of that.
 
 import contextlib
 import os
-import resource
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 from tensorflow_datasets.core import shuffle
 
@@ -27,15 +27,24 @@ def plain_spill_files() -> Iterator[None]:
         >>> with plain_spill_files():
         ...     pass  # builder.download_and_prepare()
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    _allow_open_files()
     files = SimpleNamespace(GFile=open, exists=os.path.exists, remove=os.remove)
     errors = SimpleNamespace(ResourceExhaustedError=_NeverRaisedError)
-    before = vars(shuffle)["tf"]
-    vars(shuffle)["tf"] = SimpleNamespace(io=SimpleNamespace(gfile=files), errors=errors)
+    module: Any = shuffle
+    before = module.tf
+    module.tf = SimpleNamespace(io=SimpleNamespace(gfile=files), errors=errors)
     try:
         yield
     finally:
-        vars(shuffle)["tf"] = before
+        module.tf = before
+
+
+def _allow_open_files() -> None:
+    """Raises the limit of open files above the number of buckets, where there is such a limit."""
+    with contextlib.suppress(ImportError):  # Windows has no such module
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
