@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ import jax
 from ml_collections import ConfigDict
 
 from sparsity_jax import __version__, data, report
-from sparsity_jax.data import Dataset
-from sparsity_jax.fitting import Job, fit, make_job
-from sparsity_jax.outcome import settle
+from sparsity_jax.data import Dataset, Stream
+from sparsity_jax.fitting import Job, fit, make_job, settings_digest
+from sparsity_jax.outcome import notes, settle
 from sparsity_jax.settings import Run, expand
+from sparsity_jax.storage import lock, seals
 from sparsity_jax.storage import workdir as workdirs
-from sparsity_jax.storage.artifacts import ConfigRecord, write_config
-from sparsity_jax.storage.records import RunResult, read_results, write_results
-from sparsity_jax.training import Corpus
+from sparsity_jax.storage.artifacts import ConfigRecord
+from sparsity_jax.training import Corpus, StreamedCorpus
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -41,26 +41,37 @@ def run(config: ConfigDict, workdir: Path, *, overwrite: bool = False, command: 
     runs = expand(config)
     settled = config.to_dict()
     workdirs.check(workdir, settled, overwrite=overwrite)
-    done = {} if overwrite else {row.run: row for row in read_results(workdir / "results.csv")}
-    if all(run.name in done for run in runs) and (workdir / "report.html").exists():
-        _say_where(workdir)
+    lock.refuse_if_held(workdir)
+    done = {} if overwrite else _finished(workdir, runs)
+    if len(done) == len(runs) and workdirs.is_whole(workdir, _in_order(runs, done)):
+        _say_where(workdir, _in_order(runs, done))
         return
 
     _remember_compilations(workdir)
-    datasets = _load(runs, settled["data_dir"])
-    jobs = _make_jobs(runs, datasets, workdir)
+    pending = tuple(run for run in runs if run.name not in done)
+    jobs = _make_jobs(pending, _load(pending, settled), workdir)
 
-    if overwrite:
-        workdirs.clear(workdir)
-    _write_config(workdir, settled, runs, command)
-    for place, job in enumerate(jobs, start=1):
-        if job.run.name not in done:
-            fitted = fit(job, place=f"{place}/{len(jobs)}")
-            done[job.run.name] = settle(job, fitted)
-            write_results(workdir / "results.csv", _in_order(runs, done))
+    with lock.hold(workdir):
+        workdirs.clear(workdir) if overwrite else workdirs.reopen(workdir)
+        _write_config(workdir, settled, runs, command)
+        seals.write_views(workdir, _in_order(runs, done))
+        for job in jobs:
+            fitted = fit(job, place=f"{runs.index(job.run) + 1}/{len(runs)}")
+            seal = seals.Seal(settle(job, fitted), tuple(fitted.trace.lines()), notes(job, fitted))
+            seals.write_seal(job.folder, seal, of=settings_digest(job.run))
+            done[job.run.name] = seal
+            seals.write_views(workdir, _in_order(runs, done))
+        report.build(workdir)
+    _say_where(workdir, _in_order(runs, done))
 
-    report.build(workdir)
-    _say_where(workdir)
+
+def _finished(workdir: Path, runs: tuple[Run, ...]) -> dict[str, seals.Seal]:
+    """The runs that are finished, with every file as it was written."""
+    found = {
+        run.name: seals.read_seal(workdir / "runs" / run.name, of=settings_digest(run))
+        for run in runs
+    }
+    return {name: seal for name, seal in found.items() if seal is not None}
 
 
 def _remember_compilations(workdir: Path) -> None:
@@ -70,24 +81,31 @@ def _remember_compilations(workdir: Path) -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
-def _in_order(runs: tuple[Run, ...], done: Mapping[str, RunResult]) -> list[RunResult]:
+def _in_order(runs: tuple[Run, ...], done: Mapping[str, seals.Seal]) -> list[seals.Seal]:
     return [done[run.name] for run in runs if run.name in done]
 
 
-def _load(runs: tuple[Run, ...], data_dir: str | None) -> dict[tuple, Dataset]:
+def _load(runs: tuple[Run, ...], config: Mapping[str, Any]) -> dict[tuple, Dataset | Stream]:
     """Every data set that the runs name, once."""
+    folder = config["data_dir"]
     return {
-        key: data.load(
-            key[0], data_dir=Path(data_dir) if data_dir else None, renderings=dict(key[1])
+        key: data.open_source(
+            key[0],
+            data_dir=Path(folder) if folder else None,
+            renderings=dict(key[1]),
+            device_bytes=config["device_bytes"],
         )
         for key in dict.fromkeys((run.data, run.renderings) for run in runs)
     }
 
 
 def _make_jobs(
-    runs: tuple[Run, ...], datasets: Mapping[tuple, Dataset], workdir: Path
+    runs: tuple[Run, ...], datasets: Mapping[tuple, Dataset | Stream], workdir: Path
 ) -> list[Job]:
-    corpora = {key: Corpus.of(dataset) for key, dataset in datasets.items()}
+    corpora = {
+        key: StreamedCorpus(each) if isinstance(each, Stream) else Corpus.of(each)
+        for key, each in datasets.items()
+    }
     keys = [(run.data, run.renderings) for run in runs]
     return [
         make_job(run, datasets[key], corpora[key], workdir)
@@ -107,7 +125,7 @@ def _write_config(
         commit=_commit(),
         command=command,
     )
-    write_config(workdir / "config.json", record)
+    workdirs.write_record(workdir, record)
 
 
 def _commit() -> str | None:
@@ -125,6 +143,9 @@ def _commit() -> str | None:
     return found.stdout.strip()
 
 
-def _say_where(workdir: Path) -> None:
+def _say_where(workdir: Path, finished: Sequence[seals.Seal]) -> None:
     print(report.table(workdir))
+    for seal in finished:
+        for note in seal.notes:
+            print(f"note: {seal.result.run} {note}")
     print(f"report: {workdir / 'report.html'}")

@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from sparsity_jax.data import Dataset
+from sparsity_jax.data import Dataset, Stream
+from sparsity_jax.data.augment import seen_shape
 from sparsity_jax.errors import UserError
+from sparsity_jax.interruption import Interrupted, deferring
 from sparsity_jax.models import make_plan
 from sparsity_jax.optimizers.schedules import step_schedule
 from sparsity_jax.progress import Progress
 from sparsity_jax.settings import Run
 from sparsity_jax.sparsity import gamma_sparsity
+from sparsity_jax.storage import digests
 from sparsity_jax.storage.checkpoints import Checkpoints
 from sparsity_jax.storage.history import Evaluation, append_history, truncate_after
 from sparsity_jax.storage.trace import Trace
@@ -25,6 +29,7 @@ from sparsity_jax.training import (
     Hypers,
     Setup,
     State,
+    StreamedCorpus,
     advance,
     evaluate,
     init_state,
@@ -33,7 +38,7 @@ from sparsity_jax.training import (
 )
 
 LEAST_EVALUATIONS = 10  # of a run that is shorter than as many epochs
-STEPS_BETWEEN_LOOKS = 50  # how often the progress bar moves
+STEPS_BETWEEN_LOOKS = 50  # how often the loss is looked at, and whether to checkpoint or stop
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
@@ -45,7 +50,7 @@ class Job:
     dataset: str
     setup: Setup
     hypers: Hypers
-    corpus: Corpus
+    corpus: Corpus | StreamedCorpus
     steps: int
     workdir: Path
 
@@ -64,21 +69,27 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """A run at its end: its state, what was observed on the way, the time spent."""
+    """A run at its end: its state, what was observed on the way, the time spent.
+
+    `diverged` is the range of steps in which the loss stopped being finite, where it did.
+    """
 
     state: State
     trace: Trace
     seconds: float
     status: str
+    diverged: tuple[int, int] | None = None
 
 
-def make_job(run: Run, dataset: Dataset, corpus: Corpus, workdir: Path) -> Job:
+def make_job(
+    run: Run, dataset: Dataset | Stream, corpus: Corpus | StreamedCorpus, workdir: Path
+) -> Job:
     """Fit a run to its data.
 
     Raises:
       UserError: a batch larger than the training set, or images too small for the network.
     """
-    size = len(dataset.train_labels)
+    size = dataset.train_size
     for field in ("batch_size", "reference_batch"):
         if getattr(run, field) > size:
             raise UserError(
@@ -88,7 +99,7 @@ def make_job(run: Run, dataset: Dataset, corpus: Corpus, workdir: Path) -> Job:
     plan = make_plan(
         run.network,
         classes=dataset.classes,
-        input_shape=dataset.image_shape,
+        input_shape=seen_shape(run.augment, dataset.image_shape),
         width=run.width,
         pool_after=run.pool_after,
         negative_slope=run.negative_slope,
@@ -107,7 +118,8 @@ def make_job(run: Run, dataset: Dataset, corpus: Corpus, workdir: Path) -> Job:
 def fit(job: Job, *, place: str = "") -> Fitted:
     """Train a run to its end, from its newest checkpoint if it has one.
 
-    A run whose loss stops being finite ends there: its status is 'diverged'.
+    A run whose loss stops being finite ends there: its status is 'diverged'. A signal to stop is
+    heeded after the compiled call, once a checkpoint is committed.
 
     Args:
       job: the run on its data.
@@ -115,24 +127,76 @@ def fit(job: Job, *, place: str = "") -> Fitted:
 
     Returns:
       The state at the end with everything observed.
+
+    Raises:
+      Interrupted: SIGTERM or SIGINT; the next call goes on from there.
+      UserError: no checkpoint can be written, or the workdir has vanished.
     """
-    with Checkpoints(job.folder / "checkpoints") as checkpoints:
+    with deferring() as asked, Checkpoints(job.folder / "checkpoints", of=_of(job)) as checkpoints:
         state, trace, seconds = _start(job, checkpoints)
-        first = int(state.step)
-        saved_at = began = time.monotonic()
-        status = "finished"
+        keeper = _Keeper(job, checkpoints, trace, asked, seconds)
+        first, diverged = int(state.step), None
         with Progress(job.run.name, total=job.steps, start=first, place=place) as progress:
             for mark in [mark for mark in job.marks if mark > first]:
-                state = _advance(job, state, mark, progress)
+                state, diverged = _advance(job, state, mark, progress, keeper.look)
                 state, evaluation = _observe(job, state, trace)
                 progress.evaluated(evaluation)
-                if not math.isfinite(evaluation.train_loss):
-                    status = "diverged"
+                if diverged:
                     break
-                if time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS or mark == job.steps:
-                    _save(checkpoints, state, trace, seconds + time.monotonic() - began)
-                    saved_at = time.monotonic()
-        return Fitted(state, trace, seconds + time.monotonic() - began, status)
+                keeper.look(state)
+        return Fitted(
+            state, trace, keeper.seconds, "diverged" if diverged else "finished", diverged
+        )
+
+
+def settings_digest(run: Run) -> str:
+    """Of everything that a run was asked for."""
+    return digests.of_json(dataclasses.asdict(run))
+
+
+def _of(job: Job) -> str:
+    """What the checkpoints of a job are checkpoints of: its settings on its very data."""
+    arrays = [digests.of_array(np.asarray(array)) for array in job.corpus]
+    return digests.of_json([settings_digest(job.run), *arrays])
+
+
+class _Keeper:
+    """When a state is saved: every minute, at the end, and before stopping when asked to."""
+
+    def __init__(
+        self,
+        job: Job,
+        checkpoints: Checkpoints,
+        trace: Trace,
+        asked: Callable[[], int | None],
+        seconds_before: float,
+    ) -> None:
+        self._job, self._checkpoints, self._trace, self._asked = job, checkpoints, trace, asked
+        self._saved_at = time.monotonic()
+        self._began = self._saved_at - seconds_before
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the run so far, before interruptions too."""
+        return time.monotonic() - self._began
+
+    def look(self, state: State) -> None:
+        """Save the state if it is time to; stop if that was asked for."""
+        if not self._job.folder.is_dir():
+            raise UserError(f"{self._job.folder} has vanished during the run; nothing more is kept")
+        signum, step = self._asked(), int(state.step)
+        late = time.monotonic() - self._saved_at > SECONDS_BETWEEN_CHECKPOINTS
+        if late or signum is not None or step == self._job.steps:
+            self._checkpoints.save(
+                step,
+                state,
+                arrays=self._trace.arrays(),
+                notes={"evaluations": self._trace.lines(), "seconds": self.seconds},
+            )
+            self._saved_at = time.monotonic()
+        if signum is not None:
+            self._checkpoints.wait()
+            raise Interrupted(signum)
 
 
 def _start(job: Job, checkpoints: Checkpoints) -> tuple[State, Trace, float]:
@@ -140,31 +204,33 @@ def _start(job: Job, checkpoints: Checkpoints) -> tuple[State, Trace, float]:
     fresh = init_state(job.setup, job.hypers)
     restored = checkpoints.restore(like=fresh)
     history = job.workdir / "history.jsonl"
+    truncate_after(history, job.run.name, -1)
     if restored is None:
-        truncate_after(history, job.run.name, -1)
         return fresh, Trace(), 0.0
     trace = Trace.of(restored.notes["evaluations"], restored.arrays)
-    truncate_after(history, job.run.name, restored.step)
+    append_history(history, trace.evaluations)
     return restored.state, trace, restored.notes["seconds"]
 
 
-def _save(checkpoints: Checkpoints, state: State, trace: Trace, seconds: float) -> None:
-    checkpoints.save(
-        int(state.step),
-        state,
-        arrays=trace.arrays(),
-        notes={"evaluations": trace.lines(), "seconds": seconds},
-    )
+def _advance(
+    job: Job, state: State, mark: int, progress: Progress, look: Callable[[State], None]
+) -> tuple[State, tuple[int, int] | None]:
+    """Train until a mark, looking up on the way; ends early in steps (after, until) of no loss.
 
-
-def _advance(job: Job, state: State, mark: int, progress: Progress) -> State:
-    """Train until a mark, moving the progress bar on the way."""
+    Looks are at multiples of STEPS_BETWEEN_LOOKS, wherever the run was resumed, so that a run that
+    diverges ends at the same step whether it was interrupted or not.
+    """
     since = _last_mark(job, int(state.step))
     while (step := int(state.step)) < mark:
-        until = min(step + STEPS_BETWEEN_LOOKS, mark)
+        until = min(step - step % STEPS_BETWEEN_LOOKS + STEPS_BETWEEN_LOOKS, mark)
         state = advance(job.setup, job.hypers, job.corpus, state, until=until)
-        progress.at(until, loss=float(state.loss_sum) / (until - since))
-    return state
+        loss = float(state.loss_sum) / (until - since)
+        progress.at(until, loss=loss)
+        if not math.isfinite(loss):
+            return state, (step, until)
+        if until < mark:  # at the mark itself, the evaluation comes first
+            look(state)
+    return state, None
 
 
 def _last_mark(job: Job, step: int) -> int:
@@ -189,7 +255,7 @@ def _observe(job: Job, state: State, trace: Trace) -> tuple[State, Evaluation]:
     evaluation = Evaluation(
         run=job.run.name,
         step=step,
-        epoch=step * job.run.batch_size / len(corpus.train_labels),
+        epoch=step * job.run.batch_size / corpus.train_size,
         learning_rate=job.run.learning_rate * multiplier,
         train_loss=float(state.loss_sum) / (step - since),
         test_loss=score.loss,

@@ -22,12 +22,12 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from sparsity_jax import experiment
+from sparsity_jax import experiment, interruption
 from sparsity_jax.errors import UserError
 
 
 def main() -> int:
-    """Run the command line; returns the exit code: 0, 2 for wrong input, 130 when interrupted."""
+    """Run the command line; returns 0, 2 for wrong input or a bad disk, 130 or 143 if stopped."""
     command = shlex.join(["python", "-m", "sparsity_jax.main", *sys.argv[1:]])
     try:
         values = _parse(sys.argv)  # the config flag finds its overrides in sys.argv by itself
@@ -36,13 +36,18 @@ def main() -> int:
             return 0
         config = values.config
         workdir = Path(values.workdir or f"runs/{config.name}")
-        experiment.run(config, workdir, overwrite=values.overwrite, command=command)
+        with interruption.raising():
+            experiment.run(config, workdir, overwrite=values.overwrite, command=command)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except OSError as error:  # the disk, not the code
+        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        print(f"to go on, when that is mended: {command}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
         print(f"\ninterrupted; to go on: {command}", file=sys.stderr)
-        return 130
+        return interruption.exit_code(error)
     return 0
 
 
@@ -54,8 +59,9 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues:
     flags.DEFINE_bool("help", False, "show the text above", flag_values=values)
     try:
         rest = values(argv)[1:]
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        raise UserError(_first_line(error)) from None
+        _ = values.config and values.config.name  # a file that is missing shows only now
+    except Exception as error:  # a config file is code, and may raise anything
+        raise UserError(_one_line(error)) from None
     if rest:
         raise UserError(f"{rest[0]!r} is not a flag; see --help")
     if values.config is None and not values.help:
@@ -63,8 +69,14 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues:
     return values
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
+def _one_line(error: Exception) -> str:
+    """An error's message on one line, without the libraries' framing; its kind if unexpected."""
+    if isinstance(error, OSError):
+        return f"--config cannot be read: {str(error).splitlines()[-1].strip()}"
+    said = " ".join(str(error).replace("\\n", " ").replace("\\'", "'").split()).strip("'\"")
+    if isinstance(error, flags.Error | AttributeError | KeyError):
+        return said.replace("' Did you", ". Did you")
+    return f"--config: {type(error).__name__}: {said}"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,31 +12,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sparsity_jax.data.augment import normalise
+from sparsity_jax.data.augment import as_tested
 from sparsity_jax.fitting import Fitted, Job
 from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import logits, rectify
-from sparsity_jax.pruning import (
-    cost,
-    keep_active,
-    params_pruned_pct,
-    prune,
-    without_empty_layers,
-    zero,
-)
+from sparsity_jax.pruning import params_pruned_pct
+from sparsity_jax.shrinking import GAMMA_THRESHOLD, Shrunk, shrink
 from sparsity_jax.sparsity import activation_sparsity, gamma_sparsity, universality
-from sparsity_jax.storage.artifacts import (
-    Counts,
-    PrunedRecord,
-    write_measure,
-    write_pruned,
-)
-from sparsity_jax.storage.models import save_model
+from sparsity_jax.storage.artifacts import write_measure, write_pruned
 from sparsity_jax.storage.records import RunResult
-from sparsity_jax.training import Corpus, Score, evaluate
-
-GAMMA_THRESHOLD = 1e-3  # Sec. 2.1, "sparsity by scale"
-COMPARED_IMAGES = 500  # on which the zeroed and the pruned network's logits are compared
+from sparsity_jax.training.evaluate import images_at_once
 
 Variables = Mapping[str, Any]
 
@@ -43,45 +29,21 @@ Variables = Mapping[str, Any]
 def settle(job: Job, fitted: Fitted) -> RunResult:
     """Measure and prune a run at its end, write its files, and return its row of results.csv.
 
-    The filters with |gamma| < 1e-3 are removed together with their beta, as the author's own code
-    does, and nothing is fine-tuned.
+    Sparsity is that of the network as trained; the columns on pruning are those of the smaller
+    network, after fine-tuning if the config asks for it.
     """
     if fitted.status != "finished":
         return _row(job, fitted)
-    plan, variables = job.setup.plan, jax.device_get(fitted.state.variables)
-    measured = _measure(job, variables)
+    plan = job.setup.plan
+    measured = _measure(job, jax.device_get(fitted.state.variables))
     write_measure(job.folder / "measure.npz", fitted.trace.measure(**measured))
-    keep, emptied = without_empty_layers(keep_active(gamma_sparsity(variables)), variables)
-    small_plan, small = prune(plan, variables, keep)
-    save_model(job.folder / "pruned", small_plan, small)
-    scores = {
-        "dense": _score(plan, variables, job.corpus),
-        "masked": _score(plan, zero(variables, keep), job.corpus),
-        "pruned": _score(small_plan, small, job.corpus),
-    }
-    write_pruned(
-        job.folder / "pruned.json",
-        PrunedRecord(
-            threshold=GAMMA_THRESHOLD,
-            test_error=scores["dense"].error,
-            masked_test_error=scores["masked"].error,
-            pruned_test_error=scores["pruned"].error,
-            max_logit_difference=_logit_difference(
-                job.corpus, (plan, zero(variables, keep)), (small_plan, small)
-            ),
-            dense=_counts(plan),
-            pruned=_counts(small_plan),
-            layers={
-                name: {"filters": len(mask), "kept": int(mask.sum())} for name, mask in keep.items()
-            },
-            kept_emptied=emptied,
-        ),
-    )
+    shrunk = shrink(job, fitted.state)
+    write_pruned(job.folder / "pruned.json", shrunk.record)
     silent = sum(int(mask.sum()) for mask in measured["inactive_act"].values())
     return dataclasses.replace(
         _row(job, fitted),
         sparsity_act=100 * silent / plan.filters,
-        **_pruned_columns(plan, small_plan, scores["pruned"]),
+        **_pruned_columns(plan, shrunk),
     )
 
 
@@ -90,8 +52,11 @@ def _measure(job: Job, variables: Variables) -> dict[str, dict[str, np.ndarray]]
     plan, corpus = job.setup.plan, job.corpus
     run_net = _apply_fn(plan)
     options: dict[str, Any] = {
+        "batch_size": images_at_once(plan),
         "activation": _activation(plan.negative_slope),
-        "preprocess": _preprocess(tuple(corpus.mean.tolist()), tuple(corpus.std.tolist())),
+        "preprocess": _preprocess(
+            plan.input_shape[:2], tuple(corpus.mean.tolist()), tuple(corpus.std.tolist())
+        ),
     }
     by_act = activation_sparsity(run_net, variables, corpus.train_images, **options)
     answers = universality(run_net, variables, corpus.train_images, **options)
@@ -118,26 +83,30 @@ def _activation(negative_slope: float) -> Callable[[jax.Array], jax.Array]:
 
 
 @functools.lru_cache
-def _preprocess(mean: tuple[float, ...], std: tuple[float, ...]) -> Callable[..., jax.Array]:
-    return functools.partial(normalise, mean=jnp.array(mean), std=jnp.array(std))
+def _preprocess(
+    size: tuple[int, int], mean: tuple[float, ...], std: tuple[float, ...]
+) -> Callable[..., jax.Array]:
+    return functools.partial(as_tested, size=size, mean=jnp.array(mean), std=jnp.array(std))
 
 
-def _score(plan: Plan, variables: Variables, corpus: Corpus) -> Score:
-    images, labels = corpus.test_images, corpus.test_labels
-    return evaluate(plan, variables, images, labels, mean=corpus.mean, std=corpus.std)
+def notes(job: Job, fitted: Fitted) -> tuple[str, ...]:
+    """What a reader of the run's row should be told: that it diverged, or learned nothing.
 
+    A run at chance level is a result (the paper has some), not an error.
 
-def _logit_difference(corpus: Corpus, *networks: tuple[Plan, Variables]) -> float:
-    """Largest difference of two networks' logits on real images."""
-    compiled = jax.jit(logits, static_argnums=0)
-    images = normalise(corpus.test_images[:COMPARED_IMAGES], corpus.mean, corpus.std)
-    first, second = (compiled(plan, variables, images) for plan, variables in networks)
-    return float(jnp.max(jnp.abs(first - second)))
-
-
-def _counts(plan: Plan) -> Counts:
-    found = cost(plan)
-    return Counts(found.filters, found.conv_params, found.params, found.macs)
+    Example:
+      >>> notes(job, fitted)
+      ('diverged between steps 50 and 100',)
+    """
+    if fitted.diverged:
+        return ("diverged between steps {} and {}".format(*fitted.diverged),)
+    labels = np.asarray(job.corpus.test_labels)
+    by_guessing = 100 * (1 - np.bincount(labels).max() / len(labels))
+    spread = math.sqrt(by_guessing * (100 - by_guessing) / len(labels))  # one standard error
+    error = fitted.trace.evaluations[-1].test_error
+    if error < by_guessing - 2 * spread:
+        return ()
+    return (f"is at chance level: test error {error:.1f} %, by guessing {by_guessing:.1f} %",)
 
 
 def _row(job: Job, fitted: Fitted) -> RunResult:
@@ -165,12 +134,12 @@ def _row(job: Job, fitted: Fitted) -> RunResult:
     )
 
 
-def _pruned_columns(plan: Plan, small_plan: Plan, score: Score) -> dict[str, Any]:
-    gone = plan.filters - small_plan.filters
+def _pruned_columns(plan: Plan, shrunk: Shrunk) -> dict[str, Any]:
+    gone = plan.filters - shrunk.plan.filters
     return {
         "features_pruned": gone,
         "features_pruned_pct": 100 * gone / plan.filters,
-        "params_pruned_pct": params_pruned_pct(plan, small_plan),
-        "pruned_test_error": score.error,
-        "pruned_top5_error": score.top5_error,
+        "params_pruned_pct": params_pruned_pct(plan, shrunk.plan),
+        "pruned_test_error": shrunk.score.error,
+        "pruned_top5_error": shrunk.score.top5_error,
     }

@@ -8,22 +8,23 @@ user input is checked here, once, before anything is computed.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
+from sparsity_jax import naming
+from sparsity_jax.data.stream import DEVICE_BYTES
 from sparsity_jax.errors import UserError
-from sparsity_jax.models import NETWORKS
-from sparsity_jax.models.networks import parse_width
-from sparsity_jax.optimizers import (
-    OPTIMIZERS,
-    REGULARIZERS,
-    WD_MODES,
-    default_learning_rate,
-)
+from sparsity_jax.optimizers import default_learning_rate
 from sparsity_jax.optimizers.schedules import drops_in_steps
+from sparsity_jax.validation import (
+    at_least,
+    check_names,
+    check_numbers,
+    check_pruning,
+    check_shapes,
+)
 
 FULL_WIDTH = "64-1x"
 
@@ -67,6 +68,15 @@ def default_config() -> ConfigDict:
     config.scale = 1.0  # multiplies every duration
     config.evaluations = 0  # how many evaluations a run has; 0: one an epoch
     config.flip = True  # random horizontal flips
+    config.augment = config_dict.placeholder(str)  # flip, crop (7/8 of each side), resized_crop;
+    #                                                default: crop for imagenet2012, else flip
+    config.device_bytes = DEVICE_BYTES  # sets with more training pixels stream; same results
+    config.criterion = "gamma"  # which filters go: |gamma| < 1e-3; or a baseline: l1, slimming
+    config.prune_fraction = 0.5  # baselines only: the share of filters that goes, by layer in l1
+    config.prune_layers = ()  # l1 only: names such as 'C1'; the others stay whole; (): all layers
+    config.prune_mode = "author"  # drops beta; 'exact' folds act(beta) into the layers that follow
+    config.finetune_epochs = 0.0  # train on after pruning, at the run's last learning rate
+    config.latency_seconds = 3.0  # spent on timing each run's networks; 0: not timed
     config.seeds = 1  # repeat every run with seeds 0 ... seeds - 1
     config.sweep = ()  # dicts of overrides, one a run
     config.lock()
@@ -102,7 +112,15 @@ class Run:
     scale: float
     evaluations: int
     flip: bool
+    augment: str
+    criterion: str
+    prune_fraction: float
+    prune_layers: tuple[str, ...]
+    prune_mode: str
+    finetune_epochs: float
+    latency_seconds: float
     seed: int
+    labels: tuple[str, ...] = ()  # what else tells it from other runs of its grid
 
     @property
     def variant(self) -> str:
@@ -114,7 +132,8 @@ class Run:
         """The run's name, and that of its folder: 'adam_l2_1e-03_b40_bg=clean_seed0'."""
         decay = [] if self.regularizer == "none" else [strength_text(self.strength)]
         parts = [self.optimizer, self.regularizer, *decay, f"b{self.batch_size}"]
-        return "_".join([*parts, *_variant_parts(self), f"seed{self.seed}"])
+        others = [label for label in self.labels if label not in naming.of_variant(self.labels)]
+        return "_".join([*parts, *others, *_variant_parts(self), f"seed{self.seed}"])
 
     def steps(self, train_size: int) -> int:
         """Training steps on `train_size` images: epochs are counted at the reference batch.
@@ -123,6 +142,11 @@ class Run:
         50,000 images are 406,250 steps at every batch size.
         """
         return max(1, round(self.epochs * self.scale * (train_size // self.reference_batch)))
+
+    def finetune_steps(self, train_size: int) -> int:
+        """Steps of training after pruning, counted as `steps` are; 0 if none were asked for."""
+        steps = self.finetune_epochs * self.scale * (train_size // self.reference_batch)
+        return max(1, round(steps)) if self.finetune_epochs else 0
 
     def drop_steps(self, train_size: int) -> tuple[tuple[int, float], ...]:
         """The schedule's (step, multiplier) pairs on `train_size` images."""
@@ -156,10 +180,26 @@ def _variant_parts(run: Run) -> list[str]:
         ("" if run.beta_lr_scale == 1 else f"beta_lr_scale={run.beta_lr_scale:g}"),
         ("" if run.pool_after == (1, 3, 5) else f"pool={'-'.join(map(str, run.pool_after))}"),
         ("" if run.flip else "flip=off"),
+        ("" if run.augment == _default_augment(run.data) else f"augment={run.augment}"),
+        ("" if run.criterion == "gamma" else _baseline(run)),
+        ("" if run.prune_mode == "author" else f"prune={run.prune_mode}"),
+        ("" if run.finetune_epochs == 0 else f"finetune={run.finetune_epochs:g}"),
     ]
     if run.data == "renderings":
         parts.append(f"bg={dict(run.renderings)['background']}")
-    return [part for part in parts if part]
+    elif run.data.partition(":")[0] == "objectnet3d":
+        parts.append(f"bg={run.data.partition(':')[2] or 'clean'}")
+    return [part for part in (*parts, *naming.of_variant(run.labels)) if part]
+
+
+def _default_augment(data: str) -> str:
+    return "crop" if data == "imagenet2012" else "flip"
+
+
+def _baseline(run: Run) -> str:
+    """'baseline=l1_0.5', and the layers if not all of them: 'baseline=l1_0.5_C1-C8'."""
+    layers = [] if not run.prune_layers else ["-".join(run.prune_layers)]
+    return "_".join([f"baseline={run.criterion}", f"{run.prune_fraction:g}", *layers])
 
 
 def expand(config: ConfigDict) -> tuple[Run, ...]:
@@ -176,9 +216,23 @@ def expand(config: ConfigDict) -> tuple[Run, ...]:
     """
     _check_fields(config)
     base = config.to_dict()
-    _at_least("seeds", base["seeds"], 1)
+    check_shapes(base, default_config().to_dict())
+    check_names(base)  # a typing error on the command line, which a sweep might hide
+    at_least("seeds", base["seeds"], 1)
     runs = [_settle(member, seed) for member in _members(config) for seed in range(base["seeds"])]
-    return tuple(dict.fromkeys(runs))
+    return _told_apart(tuple(dict.fromkeys(runs)))
+
+
+def _told_apart(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """The runs, with labels where two would have one name: such as data=cifar10."""
+    settings = [dataclasses.asdict(run) | {"renderings": dict(run.renderings)} for run in runs]
+    found = naming.labels([run.name for run in runs], settings)
+    runs = tuple(
+        dataclasses.replace(run, labels=labels) for run, labels in zip(runs, found, strict=True)
+    )
+    if len({run.name for run in runs}) < len(runs):
+        raise UserError("config.sweep holds runs whose names cannot be told apart; split it in two")
+    return runs
 
 
 def _check_fields(config: ConfigDict) -> None:
@@ -207,8 +261,10 @@ def _members(config: ConfigDict) -> Iterable[dict[str, Any]]:
 
 def _settle(config: dict[str, Any], seed: int) -> Run:
     """One member of the grid as a checked `Run`."""
-    _check_names(config)
-    _check_numbers(config)
+    check_shapes(config, default_config().to_dict())
+    check_names(config)
+    check_numbers(config)
+    check_pruning(config)
     none = config["regularizer"] == "none"
     rate = config["learning_rate"]
     fields: dict[str, Any] = {f.name: config.get(f.name) for f in dataclasses.fields(Run)}
@@ -218,47 +274,13 @@ def _settle(config: dict[str, Any], seed: int) -> Run:
         else (),
         "width": str(config["width"]),
         "pool_after": tuple(config["pool_after"]),
+        "prune_layers": tuple(config["prune_layers"]),
         "learning_rate": default_learning_rate(config["optimizer"]) if rate is None else rate,
+        "augment": config["augment"] or _default_augment(config["data"]),
         "strength": 0.0 if none else float(config["strength"]),
         "epochs": float(config["epochs"]),
         "drops": tuple((float(at), float(multiplier)) for at, multiplier in config["drops"]),
         "seed": seed,
+        "labels": (),
     }
     return Run(**fields)
-
-
-def _check_names(config: dict[str, Any]) -> None:
-    for field, valid in (
-        ("network", NETWORKS),
-        ("optimizer", tuple(OPTIMIZERS)),
-        ("regularizer", tuple(REGULARIZERS)),
-        ("wd_mode", tuple(WD_MODES)),
-    ):
-        if config[field] not in valid:
-            raise UserError(
-                f"config.{field}={config[field]!r} is not known; valid are {', '.join(valid)}"
-            )
-    parse_width(config["width"])
-
-
-def _check_numbers(config: dict[str, Any]) -> None:
-    for field in ("strength", "negative_slope", "gamma_lr_scale", "beta_lr_scale", "evaluations"):
-        _at_least(field, config[field], 0)
-    for field in ("batch_size", "reference_batch"):
-        _at_least(field, config[field], 1)
-    for field in ("epochs", "scale", "learning_rate"):
-        value = config[field]
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise UserError(f"config.{field}={value} must be a number above 0")
-    if not math.isfinite(config["beta_init"]):
-        raise UserError(f"config.beta_init={config['beta_init']} must be a finite number")
-    places = [drop[0] for drop in config["drops"] if len(drop) == 2]
-    if len(places) != len(config["drops"]) or places != sorted(places):
-        raise UserError(
-            f"config.drops={config['drops']} must be (epoch, multiplier) pairs in order of epochs"
-        )
-
-
-def _at_least(field: str, value: float, least: int) -> None:
-    if not (math.isfinite(value) and value >= least):
-        raise UserError(f"config.{field}={value} must be a number of at least {least}")

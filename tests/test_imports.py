@@ -6,13 +6,16 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "sparsity_jax"
 
 FLOORS = (
-    {"errors"},
+    {"errors", "naming"},
     {"data", "models", "optimizers", "sparsity"},
+    {"validation"},
     {"settings"},
     {"pruning", "training", "storage"},
     {"report"},
-    {"progress"},
+    {"progress", "interruption"},
     {"fitting"},
+    {"finetuning"},
+    {"shrinking"},
     {"outcome"},
     {"experiment", "audit", "doctor"},
     {"main"},

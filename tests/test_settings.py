@@ -47,6 +47,12 @@ def test_the_batch_size_does_not_change_the_iterations(batch_size):
         ({"width": "64-0.5x"}, "width=64-0.5x"),
         ({"data": "renderings"}, "bg=clean"),
         ({"data": "renderings", "renderings.background": "cluttered"}, "bg=cluttered"),
+        ({"data": "objectnet3d"}, "bg=clean"),
+        ({"data": "objectnet3d:cluttered"}, "bg=cluttered"),
+        ({"data": "imagenet2012"}, ""),
+        ({"data": "imagenet2012", "augment": "crop"}, ""),
+        ({"data": "imagenet2012", "augment": "resized_crop"}, "augment=resized_crop"),
+        ({"augment": "crop", "flip": False}, "flip=off+augment=crop"),
         ({}, ""),
     ],
 )
@@ -98,3 +104,52 @@ def test_a_foreign_field_is_named_with_the_valid_ones():
         config.batchsize = 3
     with pytest.raises(UserError, match=r"batchsize.*batch_size"):
         expand(config)
+
+
+def names(*sweep, **fields):
+    config = default_config()
+    config.data = "cifar10"
+    config.update_from_flattened_dict(fields)
+    config.sweep = sweep
+    return [run.name.removesuffix("_seed0") for run in expand(config)]
+
+
+def test_runs_that_differ_only_in_what_names_leave_out_are_told_apart():
+    base = "adam_l2_1e-04_b40"
+    assert names({"data": "cifar10"}, {"data": "cifar100"}, {"strength": 1e-3}) == [
+        f"{base}_data=cifar10",
+        f"{base}_data=cifar100",
+        "adam_l2_1e-03_b40",
+    ]
+    assert names({"network": "VGG-16"}, {"network": "BasicNet"}) == [
+        f"{base}_network=VGG-16",
+        f"{base}_network=BasicNet",
+    ]
+    assert names({"renderings.size": 16}, {"renderings.size": 32}, data="renderings") == [
+        f"{base}_bg=clean_renderings.size=16",
+        f"{base}_bg=clean_renderings.size=32",
+    ]
+    assert names({"data": "objectnet3d"}, {"data": "objectnet3d:cluttered"}) == [
+        f"{base}_bg=clean",
+        f"{base}_bg=cluttered",
+    ]
+    assert names({"data": "folder:/a/b.zip"}, {"data": "folder:/a/c.zip"})[0] == (
+        f"{base}_data=folder-a-b.zip"
+    )
+
+
+def test_what_no_column_shows_is_in_the_variant():
+    config = default_config()
+    config.data = "cifar10"
+    config.sweep = ({"epochs": 1.0}, {"epochs": 2.0}, {"data": "cifar100"})
+    assert [run.variant for run in expand(config)] == ["epochs=1.0", "epochs=2.0", "epochs=325.0"]
+
+
+def test_names_that_stay_the_same_are_refused():
+    with pytest.raises(UserError, match="told apart"):
+        names({"data": "folder:a/b"}, {"data": "folder:a:b"})
+
+
+def test_an_unknown_augmentation_is_named_with_the_valid_ones():
+    with pytest.raises(UserError, match=r"cutout.*resized_crop"):
+        one(augment="cutout")

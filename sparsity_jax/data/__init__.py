@@ -1,4 +1,4 @@
-"""Which data set does a name stand for? `load` turns config.data into arrays."""
+"""Which data set does a name stand for? Turns config.data into arrays, or a stream of them."""
 
 import os
 from collections.abc import Mapping
@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from sparsity_jax.data.arrays import Dataset
+from sparsity_jax.data.stream import DEVICE_BYTES, Stream
 from sparsity_jax.errors import UserError
 
 OFFICIAL = ("cifar10", "cifar100", "tiny_imagenet", "objectnet3d")
-SOURCES = ("renderings", *OFFICIAL, "objectnet3d:cluttered", "folder:PATH", "tfds:NAME[:CONFIG]")
+SOURCES = (
+    "renderings",
+    *OFFICIAL,
+    "objectnet3d:cluttered",
+    "imagenet2012",
+    "folder:PATH",
+    "tfds:NAME[:CONFIG]",
+)
 
 
 def load(
@@ -19,6 +27,7 @@ def load(
     renderings: Mapping[str, Any] | None = None,
     manual_dir: Path | None = None,
     allow_unverified: bool = False,
+    skip_unreadable: bool = False,
     progress: bool = True,
 ) -> Dataset:
     """Loads a data set that fits in memory, preparing and caching it on first use.
@@ -31,6 +40,7 @@ def load(
         renderings: keywords of `renderings.load`; other sources ignore it.
         manual_dir: where official archives may lie, by default `data_dir`/manual.
         allow_unverified: use an archive found there whatever its checksum.
+        skip_unreadable: leave out unreadable images of a folder (or of ImageNet), and count them.
         progress: show a bar while preparing.
 
     Returns:
@@ -52,7 +62,12 @@ def load(
     if kind == "folder" and rest:
         from sparsity_jax.data import folder
 
-        return folder.load(Path(rest), cache_dir=root / "folder", progress=progress)
+        return folder.load(
+            Path(rest),
+            cache_dir=root / "folder",
+            skip_unreadable=skip_unreadable,
+            progress=progress,
+        )
     if kind == "tfds" and rest:
         from sparsity_jax.data import prepared
 
@@ -65,10 +80,65 @@ def load(
             data_dir=root,
             manual_dir=manual_dir,
             allow_unverified=allow_unverified,
+            skip_unreadable=skip_unreadable,
             progress=progress,
         )
     hint = f"; did you mean folder:{source}" if source and Path(source).exists() else ""
     raise UserError(f"unknown data set {source!r}; valid: {', '.join(SOURCES)}{hint}")
+
+
+def open_source(
+    source: str,
+    *,
+    data_dir: Path | None = None,
+    renderings: Mapping[str, Any] | None = None,
+    manual_dir: Path | None = None,
+    allow_unverified: bool = False,
+    skip_unreadable: bool = False,
+    device_bytes: int = DEVICE_BYTES,
+    progress: bool = True,
+) -> Dataset | Stream:
+    """As `load`, for sets of any size: those too large for the device come as a stream.
+
+    ImageNet always streams, any other set when its training pixels take more than `device_bytes`.
+    Sets prepared by TFDS are then read from its files; others are held in this machine's memory.
+
+    Args:
+        source: as for `load`, and 'imagenet2012'.
+        data_dir: as for `load`, like all others.
+        renderings: keywords of `renderings.load`.
+        manual_dir: where official archives may lie.
+        allow_unverified: use an archive found there whatever its checksum.
+        skip_unreadable: leave out unreadable images, and count them.
+        device_bytes: of training pixels that may live on the device.
+        progress: show bars.
+
+    Example:
+        >>> type(open_source("renderings", device_bytes=0)).__name__  # doctest: +SKIP
+        'Stream'
+    """
+    root = Path(data_dir).expanduser() if data_dir else default_data_dir()
+    options: dict[str, Any] = {
+        "manual_dir": manual_dir,
+        "allow_unverified": allow_unverified,
+        "skip_unreadable": skip_unreadable,
+    }
+    kind, _, rest = source.partition(":")
+    if source == "imagenet2012" or (kind == "tfds" and rest):
+        from sparsity_jax.data import official, prepared, records
+
+        where: dict[str, Any] = {"cache_dir": root / "arrays", "progress": progress}
+        if source == "imagenet2012":
+            folder = official.prepare(source, data_dir=root, progress=progress, **options).data_path
+            return records.open_stream(Path(folder), name="ImageNet", **where)
+        folder = prepared.find_prepared(rest, root)
+        if prepared.decoded_bytes(folder) > device_bytes:
+            name = rest.partition(":")[0]
+            return records.open_stream(
+                folder, name=prepared.PUBLISHED_NAMES.get(name, name), **where
+            )
+    dataset = load(source, data_dir=root, renderings=renderings, progress=progress, **options)
+    return dataset if dataset.train_images.nbytes <= device_bytes else Stream.of(dataset)
 
 
 def default_data_dir() -> Path:

@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             data_dir=options.data_dir,
             manual_dir=options.manual_dir,
             allow_unverified=options.allow_unverified,
+            skip_unreadable=options.skip_unreadable,
         )
         if options.command == "show":
             print(summary(dataset))
@@ -88,6 +89,7 @@ def _prepare_imagenet(options: argparse.Namespace) -> Path:
         data_dir=options.data_dir or default_data_dir(),
         manual_dir=options.manual_dir,
         allow_unverified=options.allow_unverified,
+        skip_unreadable=options.skip_unreadable,
     )
     return Path(builder.data_path)
 
@@ -129,6 +131,11 @@ def _parser() -> argparse.ArgumentParser:
         "--allow_unverified",
         action="store_true",
         help="use an archive found there even if its checksum is not the official one",
+    )
+    source.add_argument(
+        "--skip_unreadable",
+        action="store_true",
+        help="leave out images that cannot be decoded (folder:PATH, imagenet2012) and count them",
     )
     show = commands.add_parser(
         "show", parents=[source], help="write a contact sheet PNG, print counts and constants"

@@ -23,6 +23,7 @@ class Dataset:
         test_labels: int32 (M,).
         class_names: one name per label.
         variant: what else tells it apart, e.g. 'bg=clean'.
+        moments: (mean, std) of the training images if they are known already.
 
     Raises:
         ValueError: arrays of other types or shapes, or labels without a class.
@@ -41,6 +42,7 @@ class Dataset:
     test_labels: np.ndarray
     class_names: tuple[str, ...]
     variant: str = ""
+    moments: tuple[np.ndarray, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         if not self.class_names or len(set(self.class_names)) != len(self.class_names):
@@ -59,6 +61,11 @@ class Dataset:
     def classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def train_size(self) -> int:
+        """Number of training images."""
+        return len(self.train_images)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -81,7 +88,7 @@ class Dataset:
 
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        return channel_moments(self.train_images)
+        return self.moments or channel_moments(self.train_images)
 
 
 def channel_moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,20 +110,31 @@ def channel_moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         >>> channel_moments(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1))
         (array([0.5], dtype=float32), array([0.5], dtype=float32))
     """
-    values = range(256)
+    return moments_of(histograms(images))
+
+
+def moments_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of pixels / 255 from how often each of 256 values occurs.
+
+    Args:
+        counts: int64 (C, 256), as `histograms` counts them; those of parts of a set add up.
+
+    Returns:
+        (mean, std), each float32 (C,); std is 1 where a channel is constant.
+    """
     moments = []
-    for counts in _histograms(images):
-        n = sum(counts)
-        total = sum(v * k for v, k in zip(values, counts, strict=True))
-        squares = sum(v * v * k for v, k in zip(values, counts, strict=True))
+    for channel in counts.tolist():  # Python integers never overflow
+        n = sum(channel)
+        total = sum(v * k for v, k in enumerate(channel))
+        squares = sum(v * v * k for v, k in enumerate(channel))
         spread = (n * squares - total**2) ** 0.5 / (255 * n)
         moments.append((total / (255 * n), spread or 1.0))
     mean, std = np.array(moments, np.float32).T.copy()
     return mean, std
 
 
-def _histograms(images: np.ndarray) -> list[list[int]]:
-    """How often each pixel value occurs in each channel: C lists of 256 Python integers."""
+def histograms(images: np.ndarray) -> np.ndarray:
+    """How often each pixel value occurs in each channel: int64 (C, 256)."""
     channels = images.shape[-1]
     counts = np.zeros((channels, 256), np.int64)
     step = max(1, _CHUNK_BYTES // max(1, images[0].size))
@@ -124,7 +142,7 @@ def _histograms(images: np.ndarray) -> list[list[int]]:
         pixels = images[start : start + step].reshape(-1, channels)
         for channel in range(channels):
             counts[channel] += np.bincount(pixels[:, channel], minlength=256)
-    return counts.tolist()
+    return counts
 
 
 def _check_images(split: str, images: np.ndarray) -> None:

@@ -1,11 +1,118 @@
-"""What happens to images on their way into the network? Flips and normalisation, inside the step.
+"""What happens to images on their way into the network? Crops, flips, normalisation in the step.
 
-Pure JAX functions on a batch, for use under `jax.jit`: the data set itself stays uint8 on the
-device. The paper flips and normalises, and crops nothing, on CIFAR and TinyImageNet.
+Pure JAX functions on a batch, for use under `jax.jit`: images reach the device as uint8, whether
+they live there or stream. The paper flips and normalises, and crops nothing, on CIFAR and
+TinyImageNet; on ImageNet it crops 224 of 256 pixels (section 5).
 """
+
+import functools
+import math
 
 import jax
 import jax.numpy as jnp
+
+AUGMENTATIONS = ("flip", "crop", "resized_crop")
+_AREAS = (0.08, 1.0)  # of a resized crop, as a share of the image
+_RATIOS = (3 / 4, 4 / 3)  # its width over its height
+
+
+def seen_shape(augment: str, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """What the network sees of images (H, W, C): all, or where they are cropped 7/8 of each side.
+
+    Example:
+        >>> seen_shape("crop", (256, 256, 3)), seen_shape("flip", (32, 32, 3))
+        ((224, 224, 3), (32, 32, 3))
+    """
+    height, width, channels = shape
+    if augment == "flip":
+        return shape
+    return max(1, height * 7 // 8), max(1, width * 7 // 8), channels
+
+
+def centre_crop(images: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """The middle of each image, as it is tested: (..., H, W, C) to (..., *size, C).
+
+    Example:
+        >>> centre_crop(jnp.arange(4).reshape(1, 1, 4, 1), (1, 2)).ravel().tolist()
+        [1, 2]
+    """
+    height, width = images.shape[-3:-1]
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    return images[..., top : top + size[0], left : left + size[1], :]
+
+
+def random_crop(key: jax.Array, images: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Cuts a window out of each image, every place equally likely.
+
+    Args:
+        key: a JAX random key, used up by this call.
+        images: any type, (N, H, W, C).
+        size: height and width of the window, at most those of the images.
+
+    Returns:
+        The windows, same type, (N, *size, C).
+
+    Example:
+        >>> random_crop(jax.random.key(0), jnp.zeros((2, 8, 8, 3), jnp.uint8), (7, 7)).shape
+        (2, 7, 7, 3)
+    """
+    count, height, width, channels = images.shape
+    most = jnp.array([height - size[0], width - size[1]])
+    corners = jax.random.randint(key, (count, 2), 0, most + 1)
+
+    def cut(image: jax.Array, corner: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_slice(image, (*corner, 0), (*size, channels))
+
+    return jax.vmap(cut)(images, corners)
+
+
+def random_resized_crop(key: jax.Array, images: jax.Array, size: tuple[int, int]) -> jax.Array:
+    r"""Cuts a window of random area and shape out of each image and resizes it, bilinear.
+
+    Area uniform in 8 to 100 % of the image, log of width over height uniform in
+    $\pm\log(4/3)$, then cut to the image, place uniform. (torchvision's RandomResizedCrop draws
+    a window that sticks out again, up to ten times; cutting it needs no loop.)
+
+    Args:
+        key: a JAX random key, used up by this call.
+        images: any type, (N, H, W, C).
+        size: height and width of the result.
+
+    Returns:
+        float32 (N, *size, C), in the range of the images.
+
+    Example:
+        >>> images = jnp.zeros((2, 8, 8, 3), jnp.uint8)
+        >>> random_resized_crop(jax.random.key(0), images, (7, 7)).shape
+        (2, 7, 7, 3)
+    """
+    count, *sides, channels = images.shape
+    area_key, ratio_key, place_key = jax.random.split(key, 3)
+    area = sides[0] * sides[1] * jax.random.uniform(area_key, (count,), None, *_AREAS)
+    spread = [math.log(ratio) for ratio in _RATIOS]
+    ratio = jnp.exp(jax.random.uniform(ratio_key, (count,), None, *spread))
+    windows = jnp.stack([jnp.sqrt(area / ratio), jnp.sqrt(area * ratio)], axis=1)
+    windows = jnp.clip(windows, 1.0, jnp.array(sides, jnp.float32))
+    corners = (jnp.array(sides) - windows) * jax.random.uniform(place_key, (count, 2))
+    resize = functools.partial(_window, shape=(*size, channels))
+    return jax.vmap(resize)(images, corners, windows)
+
+
+def _window(
+    image: jax.Array, corner: jax.Array, window: jax.Array, *, shape: tuple[int, int, int]
+) -> jax.Array:
+    """The part of an image that starts at `corner` and is `window` large, resized to `shape`."""
+    zoom = jnp.array(shape[:2]) / window
+    return jax.image.scale_and_translate(
+        image.astype(jnp.float32), shape, (0, 1), zoom, -corner * zoom, method="linear"
+    )
+
+
+def as_tested(
+    images: jax.Array, *, size: tuple[int, int], mean: jax.Array, std: jax.Array
+) -> jax.Array:
+    """Images as they are tested and measured: the centre `size`, normalised, nothing random."""
+    return normalise(centre_crop(images, size), mean, std)
 
 
 def normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:

@@ -47,8 +47,15 @@ def read_cache(path: Path) -> Dataset | None:
             raise ValueError(f"format {header['format']}, this version reads {_FORMAT}")
         if header["digest"] != _digest(header["about"], arrays):
             raise ValueError("its contents do not match their digest")
-        name, variant, class_names = json.loads(header["about"])
-        return Dataset(name=name, variant=variant, class_names=tuple(class_names), **arrays)
+        name, variant, class_names, *moments = json.loads(header["about"])
+        mean, std = np.array(moments, np.float32) if moments else (None, None)
+        return Dataset(
+            name=name,
+            variant=variant,
+            class_names=tuple(class_names),
+            moments=None if mean is None or std is None else (mean, std),  # of older files: counted
+            **arrays,
+        )
     except Exception as error:  # whatever zipfile, numpy or json make of damaged bytes
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         _log.warning("cache %s cannot be used (%s); building it again", path, reason)
@@ -58,8 +65,8 @@ def read_cache(path: Path) -> Dataset | None:
 def write_cache(path: Path, dataset: Dataset) -> None:
     """Writes a data set to one file, atomically: readers see all of it or none.
 
-    The file is a plain npz without pickles: the four arrays, and a JSON header with the names, a
-    format number and a digest of everything.
+    The file is a plain npz without pickles: the four arrays, and a JSON header with the names, the
+    normalisation constants, a format number and a digest of everything.
 
     Args:
         path: the file; its folder is made when missing, an older file is replaced.
@@ -68,7 +75,8 @@ def write_cache(path: Path, dataset: Dataset) -> None:
     Raises:
         UserError: the folder cannot be written or the disk is full; nothing is left behind.
     """
-    about = json.dumps([dataset.name, dataset.variant, list(dataset.class_names)])
+    moments = [dataset.mean.tolist(), dataset.std.tolist()]
+    about = json.dumps([dataset.name, dataset.variant, list(dataset.class_names), *moments])
     arrays = {name: getattr(dataset, name) for name in _ARRAYS}
     header = {"format": _FORMAT, "about": about, "digest": _digest(about, arrays)}
     packed = np.frombuffer(json.dumps(header).encode(), np.uint8)

@@ -1,6 +1,7 @@
 """What are the pixels of an encoded image? PNG or JPEG bytes to uint8 arrays, in parallel."""
 
 import io
+import logging
 import os
 import warnings
 from collections import deque
@@ -17,6 +18,7 @@ from sparsity_jax.errors import UserError
 MAX_PIXELS = 4096 * 4096  # beyond any training image; refuses decompression bombs before decoding
 _GRAY_MODES = ("1", "L", "LA")
 _CHUNK = 32  # files per task: a small image decodes faster than a task is handed over
+_log = logging.getLogger(__name__)
 _WORKERS = min(8, os.cpu_count() or 1)
 
 
@@ -47,17 +49,20 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise ValueError(str(error).split("\n", 1)[0] or type(error).__name__) from error
 
 
-def decode_files(files: Iterable[File]) -> Iterator[tuple[File, np.ndarray]]:
+def decode_files(
+    files: Iterable[File], *, skipped: list[str] | None = None
+) -> Iterator[tuple[File, np.ndarray]]:
     """Decodes files on several threads, in order, holding only a few of them at a time.
 
     Args:
         files: encoded images.
+        skipped: if given, unreadable images are left out and their names added here.
 
     Yields:
         Each file without its bytes, and its pixels: uint8 (H, W, 1 or 3).
 
     Raises:
-        UserError: names the first file that cannot be decoded.
+        UserError: names the first file that cannot be decoded, unless they are skipped.
     """
     waiting: deque[Future[list[tuple[File, np.ndarray]]]] = deque()
     source = iter(files)
@@ -66,7 +71,7 @@ def decode_files(files: Iterable[File]) -> Iterator[tuple[File, np.ndarray]]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             while chunk := list(islice(source, _CHUNK)):
-                waiting.append(pool.submit(_decode_chunk, chunk))
+                waiting.append(pool.submit(_decode_chunk, chunk, skipped))
                 if len(waiting) > 2 * _WORKERS:
                     yield from waiting.popleft().result()
             while waiting:
@@ -75,8 +80,23 @@ def decode_files(files: Iterable[File]) -> Iterator[tuple[File, np.ndarray]]:
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_chunk(files: list[File]) -> list[tuple[File, np.ndarray]]:
-    return [(file._replace(data=b""), _decode_named(file)) for file in files]
+def warn_of_skipped(names: list[str], source: str) -> None:
+    """Logs how many images of a source were skipped, and which, if any were."""
+    if names:
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        _log.warning("%s: %d unreadable images are left out: %s", source, len(names), shown)
+
+
+def _decode_chunk(files: list[File], skipped: list[str] | None) -> list[tuple[File, np.ndarray]]:
+    decoded = []
+    for file in files:
+        try:
+            decoded.append((file._replace(data=b""), _decode_named(file)))
+        except UserError:
+            if skipped is None:
+                raise
+            skipped.append(file.name)
+    return decoded
 
 
 def _decode_named(file: File) -> np.ndarray:
@@ -85,7 +105,8 @@ def _decode_named(file: File) -> np.ndarray:
     except ValueError as error:
         raise UserError(
             f"image {file.name} cannot be read ({error}); replace it by a whole PNG or JPEG, or"
-            " remove it"
+            " remove it, or leave out all such images with `python -m sparsity_jax.data prepare"
+            " SOURCE --skip_unreadable`"
         ) from error
 
 

@@ -16,6 +16,7 @@ from sparsity_jax.data.cache import check_writable
 from sparsity_jax.errors import UserError
 
 _CHUNK = 2**20
+_LONG = 2**30  # bytes whose checksum takes seconds
 _TIMEOUT = 30.0  # seconds without a byte before a download is given up
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def obtain(
         download_dir: where downloads are kept; only whole, verified files get their name there.
         allow_unverified: use a file of the manual folder whatever its checksum; for excerpts and
             repacked copies.
-        progress: show a bar while downloading.
+        progress: show a bar while downloading, and while the checksum of a big file is computed.
 
     Returns:
         Its path.
@@ -62,10 +63,10 @@ def obtain(
     """
     manual = manual_dir / archive.file
     if manual.is_file():
-        return _accept_manual(archive, manual, allow_unverified)
+        return _accept_manual(archive, manual, allow_unverified, progress)
     downloaded = download_dir / archive.file
     if downloaded.is_file():
-        if _md5(downloaded) == archive.md5:
+        if _md5(downloaded, progress) == archive.md5:
             return downloaded
         _log.warning("%s is damaged; downloading it again", downloaded)
     if not archive.download:
@@ -75,8 +76,8 @@ def obtain(
     return downloaded
 
 
-def _accept_manual(archive: Archive, path: Path, allow_unverified: bool) -> Path:
-    found = _md5(path) if archive.md5 else None
+def _accept_manual(archive: Archive, path: Path, allow_unverified: bool, progress: bool) -> Path:
+    found = _md5(path, progress) if archive.md5 else None
     if found != archive.md5:
         if not allow_unverified:
             raise UserError(
@@ -131,16 +132,29 @@ def _stream(url: str, part: Path, progress: bool) -> str:
     return digest.hexdigest()
 
 
-def _md5(path: Path) -> str:
+def _md5(path: Path, progress: bool) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, _new_md5).hexdigest()
+        size = path.stat().st_size
+        shown = progress and size >= _LONG
+        if shown and not sys.stderr.isatty():
+            print(f"checking {path.name}", file=sys.stderr, flush=True)  # where tqdm stays silent
+        with (
+            path.open("rb") as file,
+            tqdm(
+                desc=f"checking {path.name}",
+                total=size,
+                unit="B",
+                unit_scale=True,
+                disable=None if shown else True,
+            ) as bar,
+        ):
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                bar.update(len(chunk))
+        return digest.hexdigest()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _new_md5() -> "hashlib._Hash":
-    return hashlib.md5(usedforsecurity=False)
 
 
 def _by_hand(archive: Archive, manual_dir: Path) -> str:

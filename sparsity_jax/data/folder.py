@@ -14,7 +14,7 @@ from tqdm import tqdm
 from sparsity_jax.data.archives import File, list_folder, read_archive, read_folder
 from sparsity_jax.data.arrays import Dataset
 from sparsity_jax.data.cache import check_writable, read_cache, write_cache
-from sparsity_jax.data.decode import decode_files
+from sparsity_jax.data.decode import decode_files, warn_of_skipped
 from sparsity_jax.data.layout import EXPECTED, SPLITS, Place, class_names, place
 from sparsity_jax.errors import UserError
 
@@ -39,7 +39,9 @@ class Source(NamedTuple):
     fingerprint: str
 
 
-def load(path: Path, *, cache_dir: Path, progress: bool = True) -> Dataset:
+def load(
+    path: Path, *, cache_dir: Path, skip_unreadable: bool = False, progress: bool = True
+) -> Dataset:
     """Loads `train/<class>/*` and `test/<class>/*` (PNG, JPEG), decoding them once.
 
     The decoded set is cached under the path, size and modification time of the archive, or of all
@@ -49,6 +51,8 @@ def load(path: Path, *, cache_dir: Path, progress: bool = True) -> Dataset:
         path: a folder, or a .zip, .tar, .tar.gz, .tar.xz, .tar.bz2; an archive may wrap the two
             folders in one more.
         cache_dir: where decoded sets are kept.
+        skip_unreadable: leave out images that cannot be decoded, and say in a warning how many;
+            the cached set is then used with or without this option.
         progress: show a bar while decoding.
 
     Returns:
@@ -63,7 +67,7 @@ def load(path: Path, *, cache_dir: Path, progress: bool = True) -> Dataset:
     if (dataset := read_cache(cache)) is not None:
         return dataset
     check_writable(cache_dir)
-    dataset = _decode(source, progress)
+    dataset = _decode(source, skip_unreadable, progress)
     write_cache(cache, dataset)
     _drop_older(cache)
     return dataset
@@ -92,7 +96,7 @@ def _look(path: Path) -> Source:
     return Source(path, names, sum(status.st_size for _, status in found), digest)
 
 
-def _decode(source: Source, progress: bool) -> Dataset:
+def _decode(source: Source, skip_unreadable: bool, progress: bool) -> Dataset:
     """Reads and decodes everything; a folder's layout is checked before the first image."""
     images: dict[Place, np.ndarray] = {}
     shown, total = str(source.path), 0
@@ -109,8 +113,9 @@ def _decode(source: Source, progress: bool) -> Dataset:
         disable=None if progress else True,
     )
     first: tuple[str, np.ndarray] | None = None
+    skipped: list[str] | None = [] if skip_unreadable else None
     with bar:
-        for file, pixels in decode_files(_files(source)):
+        for file, pixels in decode_files(_files(source), skipped=skipped):
             first = first or (file.name, pixels)
             _check_same_size(first, (file.name, pixels))
             total += pixels.nbytes
@@ -118,6 +123,7 @@ def _decode(source: Source, progress: bool) -> Dataset:
                 raise UserError(f"{shown} exceeds {MAX_TOTAL_BYTES >> 30} GiB when decoded")
             images[_place(file.name)] = pixels
             bar.update(file.done - bar.n)
+    warn_of_skipped(skipped or [], shown)
     return _assemble(images, class_names(images, shown), stem(source.path))
 
 

@@ -34,6 +34,7 @@ def load_official(
     data_dir: Path,
     manual_dir: Path | None = None,
     allow_unverified: bool = False,
+    skip_unreadable: bool = False,
     progress: bool = True,
 ) -> Dataset:
     """Loads one of the paper's data sets, downloading and preparing it on first use.
@@ -44,6 +45,7 @@ def load_official(
         manual_dir: where its archive may lie under its official name; by default
             `data_dir`/manual.
         allow_unverified: use that archive whatever its checksum.
+        skip_unreadable: leave out images that cannot be decoded (ImageNet), counted in a warning.
         progress: show bars.
 
     Returns:
@@ -54,10 +56,7 @@ def load_official(
     """
     name, config = _split(spec)
     if name not in PUBLISHED_NAMES:
-        raise UserError(
-            f"{name} does not fit in memory; `python -m sparsity_jax.data prepare {name}` prepares"
-            " it for reading through TFDS or Grain"
-        )
+        raise UserError(f"{name} does not fit in memory: it streams, see `data.open_source`")
     version = str(BUILDERS[name].VERSION)
     cache = data_dir / "arrays" / f"{'-'.join(filter(None, (name, config, version)))}.npz"
     if (dataset := read_cache(cache)) is not None:
@@ -67,6 +66,7 @@ def load_official(
         data_dir=data_dir,
         manual_dir=manual_dir,
         allow_unverified=allow_unverified,
+        skip_unreadable=skip_unreadable,
         progress=progress,
     )
     dataset = to_arrays(builder, name=PUBLISHED_NAMES[name])
@@ -81,6 +81,7 @@ def prepare(
     data_dir: Path,
     manual_dir: Path | None = None,
     allow_unverified: bool = False,
+    skip_unreadable: bool = False,
     progress: bool = True,
 ) -> ArchiveBuilder:
     """Prepares a set as `array_record` files in `data_dir`/tfds, unless that is done.
@@ -95,14 +96,16 @@ def prepare(
         data_dir=data_dir / "tfds",
         manual_dir=manual_dir or data_dir / "manual",
         allow_unverified=allow_unverified,
+        skip_unreadable=skip_unreadable,
         progress=progress,
     )
     quiet = contextlib.redirect_stdout(io.StringIO())  # TFDS announces what it does in colour
     try:
         with quiet, plain_spill_files():
             builder.download_and_prepare(download_dir=data_dir / "downloads")
-    except OSError as error:
-        raise UserError(f"cannot prepare {name} in {data_dir}: {error}") from error
+    except (OSError, RuntimeError) as error:  # array_record has no type of its own for a full disk
+        reason = str(error).split("\n", 1)[0]
+        raise UserError(f"cannot prepare {name} in {data_dir}: {reason}") from error
     return builder
 
 

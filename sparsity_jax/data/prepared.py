@@ -1,6 +1,7 @@
 """How does a prepared TFDS data set become arrays? Found on disk, decoded once, sorted by id."""
 
 import hashlib
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -36,15 +37,34 @@ def load_prepared(spec: str, *, data_dir: Path, progress: bool = True) -> Datase
     Raises:
         UserError: not found, in another format, without images and labels, or of mixed sizes.
     """
-    name, _, config = spec.partition(":")
-    folder = _find(name, config, _roots(data_dir))
-    cache = data_dir / "arrays" / f"tfds-{name}-{_fingerprint(folder)}.npz"
+    name = spec.partition(":")[0]
+    folder = find_prepared(spec, data_dir)
+    cache = data_dir / "arrays" / f"tfds-{name}-{fingerprint(folder)}.npz"
     if (dataset := read_cache(cache)) is not None:
         return dataset
     check_writable(cache.parent)
     dataset = to_arrays(tfds.builder_from_directory(folder), name=PUBLISHED_NAMES.get(name, name))
     write_cache(cache, dataset)
     return dataset
+
+
+def find_prepared(spec: str, data_dir: Path) -> Path:
+    """The folder of a set 'NAME' or 'NAME:CONFIG' that TFDS has prepared, as `load_prepared`."""
+    name, _, config = spec.partition(":")
+    return _find(name, config, _roots(data_dir))
+
+
+def decoded_bytes(folder: Path) -> int:
+    """Bytes of a prepared set's training pixels, from its description; 0 if it does not tell."""
+    info: Any = tfds.builder_from_directory(folder).info
+    shapes: list[Any] = [
+        f.shape for f in info.features.values() if isinstance(f, tfds.features.Image)
+    ]
+    if not shapes or "train" not in info.splits:
+        return 0
+    return (
+        math.prod(int(side or 0) for side in tuple(shapes[0])) * info.splits["train"].num_examples
+    )
 
 
 def to_arrays(builder: Any, *, name: str) -> Dataset:
@@ -55,27 +75,44 @@ def to_arrays(builder: Any, *, name: str) -> Dataset:
     Raises:
         UserError: the set has no such splits, images or labels, or does not fit together.
     """
-    image, label = _keys(builder, name)
-    splits = {"train": "train", "test": "test" if "test" in builder.info.splits else "validation"}
     arrays: dict[str, Any] = {}
-    for split, stored in splits.items():
-        if stored not in builder.info.splits:
-            raise UserError(
-                f"{name} has no split {stored}; it has {', '.join(builder.info.splits)}"
-            )
-        arrays[f"{split}_images"], arrays[f"{split}_labels"] = _read(builder, stored, image, label)
+    for split in ("train", "test"):
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = _read(builder, split)
+    names = tuple(builder.info.features[_keys(builder)[1]].names)
     try:
-        return Dataset(name=name, class_names=tuple(builder.info.features[label].names), **arrays)
+        return Dataset(name=name, class_names=names, **arrays)
     except ValueError as error:
         raise UserError(f"{name} cannot be trained on: {error}") from error
 
 
-def _read(builder: Any, split: str, image: str, label: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of one split; holds the images twice while it sorts them."""
+def open_split(builder: Any, split: str) -> tuple[Any, str, str, int]:
+    """Random access to the examples of a prepared split, images still encoded.
+
+    Args:
+        builder: of a prepared set.
+        split: 'train' or 'test'; 'validation' stands in for a test split that is missing.
+
+    Returns:
+        (TFDS data source, name of the image feature, name of the label feature, channels).
+
+    Raises:
+        UserError: no such split, no images or labels, or another file format.
+    """
+    image, label = _keys(builder)
+    stored = builder.info.splits
+    split = "validation" if split == "test" and "test" not in stored else split
+    if split not in stored:
+        raise UserError(f"{builder.name} has no split {split}; it has {', '.join(stored)}")
     try:
         source = builder.as_data_source(split, decoders={image: tfds.decode.SkipDecoding()})
     except NotImplementedError:
         raise UserError(f"{builder.name} is not in array_record format; prepare it so") from None
+    return source, image, label, builder.info.features[image].shape[-1] or 3
+
+
+def _read(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of one split; holds the images twice while it sorts them."""
+    source, image, label, channels = open_split(builder, split)
     count = len(source)
     labels, ids = np.empty(count, np.int32), list[Any](range(count))
 
@@ -87,7 +124,7 @@ def _read(builder: Any, split: str, image: str, label: str) -> tuple[np.ndarray,
                 yield File(f"{split} image {ids[row]}", example[image], row)
 
     try:
-        images = _stack(files(), count, builder.info.features[image].shape[-1] or 3, builder.name)
+        images = _stack(files(), count, channels, builder.name)
     except UserError:
         raise
     except Exception as error:  # array_record has no types of its own for damaged files
@@ -116,13 +153,15 @@ def _stack(files: Iterator[File], count: int, channels: int, name: str) -> np.nd
     return images
 
 
-def _keys(builder: Any, name: str) -> tuple[str, str]:
+def _keys(builder: Any) -> tuple[str, str]:
     """Names of the image and the label feature."""
     features = builder.info.features
     kinds = (tfds.features.Image, tfds.features.ClassLabel)
     found = [[key for key, each in features.items() if isinstance(each, kind)] for kind in kinds]
     if not all(found):
-        raise UserError(f"{name} is no image classification set; it has {', '.join(features)}")
+        raise UserError(
+            f"{builder.name} is no image classification set; it has {', '.join(features)}"
+        )
     image, label = builder.info.supervised_keys or (found[0][0], found[1][0])
     return (image, label) if image in found[0] and label in found[1] else (found[0][0], found[1][0])
 
@@ -151,8 +190,8 @@ def _find(name: str, config: str, roots: list[Path]) -> Path:
     raise UserError(f"tfds:{name} is not prepared in any of {shown}{hint}")
 
 
-def _fingerprint(folder: Path) -> str:
-    """Changes when the set is prepared again."""
+def fingerprint(folder: Path) -> str:
+    """Changes when the set in a folder is prepared again."""
     digest = hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8)
     for path in sorted(folder.iterdir()):
         status = path.stat()

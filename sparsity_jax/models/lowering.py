@@ -1,13 +1,16 @@
-"""How are a convolution and a 2x2 max pool written so that this backend runs them fast?
+"""How are convolution, max pooling and BatchNorm written so that this backend runs them fast?
 
-GPU and TPU get XLA's own convolution. On a CPU that one is slow, above all its kernel gradient inside a loop
-(jax-ml/jax #12868), so there every convolution becomes matrix products.
+GPU and TPU get the plain forms. XLA's convolution for the CPU is slow, above all its kernel
+gradient inside a loop (jax-ml/jax #12868), so there every convolution becomes matrix products; and
+pooling and BatchNorm get gradients that read memory fewer times. The CPU forms know reverse mode
+only.
 """
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from sparsity_jax.models.patches import patches
 from sparsity_jax.models.winograd import winograd
 
 METHODS = ("native", "patches", "winograd2", "winograd4")
@@ -16,7 +19,8 @@ METHODS = ("native", "patches", "winograd2", "winograd4")
 def conv(x: jax.Array, kernel: jax.Array, *, method: str | None = None) -> jax.Array:
     """Convolve with stride 1 and 'same' zero padding.
 
-    y[n, h, w, o] = sum over i, j, c of x[n, h + i - p, w + j - p, c] kernel[i, j, c, o], p = (k-1)//2
+    y[n, h, w, o] = sum over i, j, c of x[n, h + i - p, w + j - p, c] kernel[i, j, c, o],
+    p = (k - 1) // 2.
 
     Args:
         x: activations (N, H, W, C).
@@ -26,16 +30,19 @@ def conv(x: jax.Array, kernel: jax.Array, *, method: str | None = None) -> jax.A
     Returns:
         Activations (N, H, W, O).
 
+    Raises:
+        ValueError: an unknown method.
+
     Example:
         >>> conv(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 8))).shape
         (1, 4, 4, 8)
     """
     match method or choose(x.shape, kernel.shape, backend=jax.default_backend()):
         case "native":
-            dimensions = ("NHWC", "HWIO", "NHWC")
-            return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=dimensions)
+            layout = ("NHWC", "HWIO", "NHWC")
+            return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout)
         case "patches":
-            return _patches(x, kernel, block=4 if x.shape[-1] <= 4 else 1)
+            return patches(x, kernel, block=4 if x.shape[-1] <= 4 else 1)
         case "winograd2":
             return winograd(x, kernel, 2)
         case "winograd4":
@@ -44,7 +51,7 @@ def conv(x: jax.Array, kernel: jax.Array, *, method: str | None = None) -> jax.A
 
 
 def choose(x_shape: tuple[int, ...], kernel_shape: tuple[int, ...], *, backend: str) -> str:
-    """Name the fastest method, by measurement (tests/benchmarks/step.py).
+    """Name the fastest method, as measured layer by layer in whole training steps.
 
     Args:
         x_shape: (N, H, W, C).
@@ -60,14 +67,17 @@ def choose(x_shape: tuple[int, ...], kernel_shape: tuple[int, ...], *, backend: 
     """
     if backend != "cpu":
         return "native"
-    small_side = min(x_shape[1:3])
-    if kernel_shape[0] != 3 or kernel_shape[2] < 8 or small_side < 2:
+    smaller_side = min(x_shape[1:3])
+    if kernel_shape[0] != 3 or kernel_shape[2] < 8 or smaller_side < 2:
         return "patches"
-    return "winograd4" if small_side > 2 else "winograd2"
+    return "winograd4" if smaller_side > 2 else "winograd2"
 
 
 def max_pool(x: jax.Array) -> jax.Array:
     """Take the maximum of each 2x2 square, stride 2; an odd last row or column is dropped.
+
+    Where several of the four are the maximum, they share the gradient evenly on a CPU, and the
+    first gets all of it elsewhere.
 
     Args:
         x: activations (N, H, W, C).
@@ -79,31 +89,99 @@ def max_pool(x: jax.Array) -> jax.Array:
         >>> max_pool(jnp.ones((1, 5, 4, 3))).shape
         (1, 2, 2, 3)
     """
-    if jax.default_backend() != "cpu":
-        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
-    x = x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2]
-    top = jnp.maximum(x[:, ::2, ::2], x[:, ::2, 1::2])
-    return jnp.maximum(top, jnp.maximum(x[:, 1::2, ::2], x[:, 1::2, 1::2]))
+    if jax.default_backend() == "cpu":
+        return _max_pool(x)
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
 
 
-def _patches(x: jax.Array, kernel: jax.Array, *, block: int) -> jax.Array:
-    """Every window of x as a row, times the kernel as a matrix.
+def batch_norm(
+    x: jax.Array, gamma: jax.Array, beta: jax.Array, *, epsilon: float = 1e-5
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Normalise every channel over the batch (training mode).
 
-    A row serves `block` neighbouring outputs, with the kernel repeated at each offset: for few channels the
-    rows of 1x1 blocks are mostly copies of each other, and copying costs more than multiplying by zeros.
+    y = gamma (x - mean) / sqrt(var + epsilon) + beta, with mean and var over all axes but the last;
+    var is the mean of (x - mean)^2 in a second pass, because a dying filter is nearly constant.
+
+    Args:
+        x: activations (..., C).
+        gamma: scale (C,).
+        beta: shift (C,).
+        epsilon: added to the variance.
+
+    Returns:
+        (y, mean, var): activations (..., C), and the batch's mean and biased variance (C,).
+
+    Example:
+        >>> y, mean, var = batch_norm(jnp.ones((2, 4, 4, 3)), jnp.ones(3), jnp.zeros(3))
+        >>> y.shape, mean.shape
+        ((2, 4, 4, 3), (3,))
     """
-    size, _, channels, filters = kernel.shape
-    n, height, width, _ = x.shape
-    reach, blocks, before = block + size - 1, -(-width // block), (size - 1) // 2
-    after = blocks * block - width + size - 1 - before
-    x = jnp.pad(x, ((0, 0), (before, size - 1 - before), (before, after), (0, 0)))
-    if block == 1:
-        strips = [x[:, :, j : j + width] for j in range(size)]
-        strip = jnp.concatenate(strips, axis=-1)
-    else:
-        strips = [x[:, :, j * block : j * block + reach] for j in range(blocks)]
-        strip = jnp.stack(strips, axis=2).reshape(n, -1, blocks, reach * channels)
-    rows = jnp.concatenate([strip[:, i : i + height] for i in range(size)], axis=-1)
-    shifted = [jnp.pad(kernel, ((0, 0), (b, block - 1 - b), (0, 0), (0, 0))) for b in range(block)]
-    matrix = jnp.stack(shifted, axis=3).reshape(size * reach * channels, block * filters)
-    return (rows @ matrix).reshape(n, height, blocks * block, filters)[:, :, :width]
+    form = _batch_norm if jax.default_backend() == "cpu" else _plain_batch_norm
+    y, mean, var = form(x.reshape(-1, x.shape[-1]), gamma, beta, jnp.asarray(epsilon, x.dtype))
+    return y.reshape(x.shape), mean, var
+
+
+def _squares(x: jax.Array) -> jax.Array:
+    """(N, H, W, C) -> (N, H // 2, 2, W // 2, 2, C)."""
+    n, height, width, channels = x.shape
+    x = x[:, : height // 2 * 2, : width // 2 * 2]
+    return x.reshape(n, height // 2, 2, width // 2, 2, channels)
+
+
+@jax.custom_vjp
+def _max_pool(x: jax.Array) -> jax.Array:
+    return _squares(x).max((2, 4))
+
+
+def _max_pool_forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    y = _max_pool(x)
+    return y, (x, y)
+
+
+def _max_pool_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array]:
+    x, y = saved
+    height, width = x.shape[1:3]
+    corners = [
+        x[:, i : height // 2 * 2 : 2, j : width // 2 * 2 : 2] for i in (0, 1) for j in (0, 1)
+    ]
+    share = dy / sum((corner == y).astype(dy.dtype) for corner in corners)
+    dx = jnp.where(_squares(x) == y[:, :, None, :, None], share[:, :, None, :, None], 0)
+    dx = dx.reshape(len(x), height // 2 * 2, width // 2 * 2, -1)
+    return (jnp.pad(dx, ((0, 0), (0, height % 2), (0, width % 2), (0, 0))),)
+
+
+_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+def _plain_batch_norm(
+    x: jax.Array, gamma: jax.Array, beta: jax.Array, epsilon: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    mean = x.mean(0)
+    var = jnp.square(x - mean).mean(0)
+    return (x - mean) * (lax.rsqrt(var + epsilon) * gamma) + beta, mean, var
+
+
+_batch_norm = jax.custom_vjp(_plain_batch_norm)
+
+
+def _batch_norm_forward(
+    x: jax.Array, gamma: jax.Array, beta: jax.Array, epsilon: jax.Array
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], tuple[jax.Array, ...]]:
+    y, mean, var = _plain_batch_norm(x, gamma, beta, epsilon)
+    return (y, mean, var), (x, gamma, mean, lax.rsqrt(var + epsilon))
+
+
+def _batch_norm_backward(
+    saved: tuple[jax.Array, ...], gradients: tuple[jax.Array, jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array, jax.Array, None]:
+    """Two sums over the batch and one pass that writes dx; autodiff makes four sums."""
+    (x, gamma, mean, rate), (dy, dmean, dvar) = saved, gradients
+    normal = (x - mean) * rate
+    dbeta, dgamma = dy.sum(0), (dy * normal).sum(0)
+    slope = gamma * rate
+    along = (2 * dvar / rate - slope * dgamma) / len(x)
+    dx = slope * dy + along * normal + (dmean - slope * dbeta) / len(x)
+    return dx, dgamma, dbeta, None
+
+
+_batch_norm.defvjp(_batch_norm_forward, _batch_norm_backward)

@@ -1,10 +1,11 @@
-"""How does a 3x3 convolution become a few large matrix products with 2.25 or 4 times fewer multiplications?
+"""How does a 3x3 convolution become a few large matrix products with fewer multiplications?
 
-Winograd's minimal filtering F(m x m, 3 x 3) (Lavin and Gray 2016, arXiv:1509.09308): an m x m square of
-outputs needs (m + 2)^2 products per channel pair, not 9 m^2. Every transform is a product with a
-small dense matrix that also holds the zero padding and the overlap of the tiles: on a CPU such products run at the
-speed of memory, and the adjoint is the transposed matrix. Inside, a map lies as
-(row, column, image * channel), so that moving rows and columns moves long contiguous blocks.
+Winograd's minimal filtering F(m x m, 3 x 3) (Lavin and Gray 2016, arXiv:1509.09308): a square of
+m x m outputs needs (m + 2)^2 products per pair of channels instead of 9 m^2, which is 2.25 times
+fewer for m = 2 and 4 times for m = 4. Every transform is a product with a small dense matrix that
+also holds the zero padding and the overlap of the tiles: on a CPU such products run at the speed of
+memory, and the adjoint is the transposed matrix. Inside, a map lies as (row, column, image *
+channel), so that moving rows and columns moves long contiguous blocks.
 """
 
 import functools
@@ -47,8 +48,10 @@ def winograd(x: jax.Array, kernel: jax.Array, m: int) -> jax.Array:
     """Convolve with a 3x3 kernel, stride 1, 'same' zero padding, by tiles of m x m outputs.
 
     y = A^T [(B^T x B) * (G kernel G^T)] A for each tile, summed over input channels.
-    Maximum error relative to the largest value, float32, 512 channels: 2e-6 for m = 2, 1e-5 for m = 4, for
-    the output and both gradients (a direct sum: 1e-6). A NaN or Inf makes its whole image NaN.
+    Largest error over largest value in float32 with 512 channels: output 1e-6 for m = 2 and 1.4e-5
+    for m = 4, either gradient 1e-6 and 5e-6 (a direct sum: 6e-7). A NaN or Inf spreads over its
+    channel's image, never to another image. A channel of zeros stays exactly zero. The gradient
+    is first-order reverse mode only.
 
     Args:
         x: activations (N, H, W, C).
@@ -98,7 +101,7 @@ winograd.defvjp(_forward, _backward)
 
 @functools.cache
 def _matrices(size: int, m: int) -> tuple[np.ndarray, np.ndarray]:
-    """Line of `size` pixels -> (point, tile) as (m+2, tiles, size), and back as (size, m+2, tiles)."""
+    """From a line of pixels to points (point, tile, pixel), and back (pixel, point, tile)."""
     tiles, reach = -(-size // m), m + 2
     into = np.zeros((reach, tiles, size), np.float32)
     back = np.zeros((size, reach, tiles), np.float32)
@@ -124,7 +127,7 @@ def _product(matrix: np.ndarray, x: jax.Array) -> jax.Array:
 
 def _to_points(x: jax.Array, rows: np.ndarray, columns: np.ndarray) -> jax.Array:
     """(N, H, W, C) -> (points, tiles * N, C), with rows and columns as (point, tile, pixel)."""
-    n, height, width, channels = x.shape
+    height, width, channels = x.shape[1:]
     points, down, _ = rows.shape
     x = x.transpose(1, 2, 0, 3).reshape(height, -1)
     x = _product(rows.reshape(-1, height), x).reshape(points, down, width, -1)

@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 
 from sparsity_jax.optimizers import hyperparameters, schedules
 from sparsity_jax.optimizers.checks import check_choice, check_not_negative
+from sparsity_jax.optimizers.gamma_l1 import add_sign_of_gamma
 from sparsity_jax.optimizers.norm_rates import scale_gamma_and_beta
 
 REGULARIZERS: tuple[str, ...] = ("none", "l2", "wd")
@@ -22,6 +23,7 @@ def make_optimizer(
     gamma_lr_scale: float | jax.Array = 1.0,
     beta_lr_scale: float | jax.Array = 1.0,
     wd_mode: str = "schedule",
+    gamma_l1: float | jax.Array | None = None,
 ) -> optax.GradientTransformation:
     r"""An optimizer of the paper with no regularizer, L2, or weight decay.
 
@@ -52,9 +54,11 @@ def make_optimizer(
       beta_lr_scale: Multiplies the learning rate of beta (``bias`` beside a ``scale``).
       wd_mode: One of ``WD_MODES``: ``schedule`` follows the learning-rate drops, ``constant``
         is the literal sentence of the paper, ``lr`` is AdamW. Unused unless ``wd``.
+      gamma_l1: Strength of an L1 penalty on gamma, which joins its gradient (Network Slimming, a
+        baseline); None leaves the word out.
 
     Returns:
-      A transformation from gradients to what is added to the parameters. The four numbers may
+      A transformation from gradients to what is added to the parameters. The five numbers may
       be traced: the structure of its state does not depend on them.
 
     Raises:
@@ -77,6 +81,7 @@ def make_optimizer(
     check_not_negative("strength", strength)
     check_not_negative("gamma_lr_scale", gamma_lr_scale)
     check_not_negative("beta_lr_scale", beta_lr_scale)
+    check_not_negative("gamma_l1", 0.0 if gamma_l1 is None else gamma_l1)
     multiplier = schedules.constant if schedule is None else schedule
 
     rule = hyperparameters.find(name).rule()
@@ -101,4 +106,6 @@ def make_optimizer(
         "wd lr":       (                 rule, decay(strength), step                  ),
     }
     # fmt: on
-    return optax.chain(*sentence[f"wd {wd_mode}" if regularizer == "wd" else regularizer])
+    words = sentence[f"wd {wd_mode}" if regularizer == "wd" else regularizer]
+    slimming = () if gamma_l1 is None else (add_sign_of_gamma(gamma_l1),)
+    return optax.chain(*slimming, *words)

@@ -37,12 +37,12 @@ def scale_gamma_and_beta(
     def update(updates: optax.Updates, params: optax.Params | None = None) -> optax.Updates:
         del params
         paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(updates)]
-        norms = {path[:-1] for path in paths if _name(path) == "scale"}
+        norms = {path[:-1] for path in paths if leaf_name(path) == "scale"}
 
         def scale(path: _Path, leaf: jax.Array) -> jax.Array:
-            if _name(path) == "scale":
+            if leaf_name(path) == "scale":
                 return leaf * gamma_lr_scale
-            if _name(path) == "bias" and path[:-1] in norms:
+            if leaf_name(path) == "bias" and path[:-1] in norms:
                 return leaf * beta_lr_scale
             return leaf
 
@@ -51,7 +51,7 @@ def scale_gamma_and_beta(
     return optax.stateless(update)
 
 
-def _name(path: _Path) -> str:
+def leaf_name(path: _Path) -> str:
     """The last part of a path: a dictionary's key or an object's attribute."""
     if not path:
         return ""

@@ -1,18 +1,22 @@
 """What sparsity buys: criteria choose filters, surgery removes them, cost counts the gain."""
 
 from sparsity_jax.pruning.cost import Cost, cost, params_pruned_pct
-from sparsity_jax.pruning.criteria import keep_active, without_empty_layers
+from sparsity_jax.pruning.criteria import keep_active, keep_by, without_empty_layers
 from sparsity_jax.pruning.fold import fold_constants, fold_error
 from sparsity_jax.pruning.generic import PrunedModel, narrow, prune_model
+from sparsity_jax.pruning.latency import Latency, compare_latency
 from sparsity_jax.pruning.surgery import prune, prune_like, prune_opt_state, zero
 
 __all__ = [
     "Cost",
+    "Latency",
     "PrunedModel",
+    "compare_latency",
     "cost",
     "fold_constants",
     "fold_error",
     "keep_active",
+    "keep_by",
     "narrow",
     "params_pruned_pct",
     "prune",

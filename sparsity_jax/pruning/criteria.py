@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.sparsity import gamma_sparsity
 
 Masks = dict[str, np.ndarray]  # layer name 'C1' -> boolean array (filters,), True = keep
 
@@ -37,6 +38,39 @@ def keep_active(sparsity: Any) -> Masks:
                 "...; for other models see pruning.generic"
             )
     return {path.partition("/")[0]: ~np.asarray(mask, bool) for path, mask in layers.items()}
+
+
+def keep_by(
+    criterion: str,
+    variables: Mapping[str, Any],
+    *,
+    fraction: float = 0.5,
+    layers: Sequence[str] = (),
+    threshold: float = 1e-3,
+) -> Masks:
+    """The keep-set of a criterion by its name: the paper's 'gamma', or a baseline.
+
+    Args:
+      criterion: 'gamma' (|gamma| < threshold goes), 'l1' (`keep_largest_l1`) or 'slimming'
+        (`keep_slimmest`).
+      variables: {'params', 'batch_stats'} of a ConvNet.
+      fraction: share of filters that goes, for the baselines.
+      layers: for 'l1', the layers it applies to; none means all.
+      threshold: for 'gamma'.
+
+    Raises:
+      UserError: an unknown criterion, a fraction outside [0, 1), or a layer that does not exist.
+
+    Example:
+      >>> keep = keep_by('l1', variables, fraction=0.5, layers=('C1', 'C8'))
+    """
+    if criterion == "gamma":
+        return keep_active(gamma_sparsity(variables, threshold))
+    if criterion == "l1":
+        return keep_largest_l1(variables, dict.fromkeys(layers, fraction) if layers else fraction)
+    if criterion == "slimming":
+        return keep_slimmest(variables, fraction)
+    raise UserError(f"criterion={criterion!r} is not known; valid are gamma, l1, slimming")
 
 
 def without_empty_layers(

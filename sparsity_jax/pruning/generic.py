@@ -81,8 +81,11 @@ def prune_model(
     masks = _checked(variables, getattr(inactive, "layers", inactive))
     masks, emptied = _without_empty(variables, masks)
     topology = Topology(apply_fn, variables, images)
-    wirings = {path: topology.wiring(path, mask) for path, mask in masks.items()}
     flat: dict[str, Any] = flatten_dict(dict(variables), sep="/")
+    wirings = {
+        path: _if_it_fits(apply_fn, flat, path, topology.wiring(path, mask), images)
+        for path, mask in masks.items()
+    }
     widths: dict[str, int] = {}
     safe = {path: mask for path, mask in masks.items() if not wirings[path].reason}
     for name, axes in _cuts(flat, safe, wirings).items():
@@ -157,6 +160,32 @@ def _without_empty(
             strongest = np.abs(np.asarray(norms[path]["scale"])).argmax()
             kept[path] = np.arange(mask.size) != strongest
     return {path: mask for path, mask in kept.items() if mask.any()}, tuple(emptied)
+
+
+def _if_it_fits(
+    apply_fn: ApplyFn, flat: Mapping[str, Any], path: str, wiring: Wiring, images: Any
+) -> Wiring:
+    """The wiring, or a reason to leave the norm alone if the model cannot lose one filter of it.
+
+    Values do not tell of a residual sum whose other side is silent in the same filters, as happens
+    where both have died; shapes do.
+    """
+    if wiring.reason:
+        return wiring
+    filters = flat[f"params/{path}/scale"].size
+    cuts = _cuts(flat, {path: np.arange(filters) == 0}, {path: wiring})
+    cut = dict(flat)
+    for name, axes in cuts.items():
+        shape = list(flat[name].shape)
+        for axis, keep in axes.items():
+            shape[axis] = int(keep.sum())
+        cut[name] = jax.ShapeDtypeStruct(tuple(shape), flat[name].dtype)
+    smaller = narrow(apply_fn, {wiring.producer: filters - 1})
+    try:
+        jax.eval_shape(smaller, unflatten_dict(cut, sep="/"), jnp.asarray(images))
+    except Exception:  # whatever a foreign model raises when shapes no longer meet
+        return Wiring(reason="its filters meet those of another layer, in a sum for instance")
+    return wiring
 
 
 def _cuts(

@@ -40,14 +40,14 @@ def training_curves(records: Records, *, theme: style.Theme = style.LIGHT) -> Fi
                 course.step, getattr(course, name), color=mark.color, linestyle=mark.line,
                 alpha=faint * mark.alpha, linewidth=1.4 if len(rows) <= 30 else 0.7,
             )  # fmt: skip
+        if name != "sparsity_gamma":
+            _log(axes)
         axes.set_xlabel("step")
         axes.set_title(word)
         axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
         axes.locator_params(axis="x", nbins=4)
         for step in _drops([records.courses[row.run] for row in rows]):
             axes.axvline(step, color=theme.faint, linewidth=0.8, linestyle=":")
-    for axes in panels[:2]:
-        _log(axes)
     panels[2].set_ylim(min(-0.2, panels[2].get_ylim()[0]), max(5.0, panels[2].get_ylim()[1]))
     figure.legend(handles=_handles(records), loc="outside lower center", ncols=3)
     return figure

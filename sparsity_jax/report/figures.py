@@ -13,7 +13,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from sparsity_jax.report import style
+from sparsity_jax.report.figure_alive import alive_runs, filters_alive
 from sparsity_jax.report.figure_dynamics import gamma_beta_maps, gamma_beta_ridges, ridge_runs
+from sparsity_jax.report.figure_gains import speedup_against_sparsity, timed_runs
 from sparsity_jax.report.figure_layers import filters_kept, finished_groups, sparsity_by_layer
 from sparsity_jax.report.figure_runs import sparsity_against_error, training_curves
 from sparsity_jax.report.figure_universality import universality_histograms, universality_runs
@@ -92,6 +94,22 @@ DRAWINGS = (
         "Outline: filters of the trained network. Filled: filters of the pruned one.",
         filters_kept,
         lambda records: any(run in records.pruned for run in records.shown),
+    ),
+    Drawing(
+        "speedup_against_sparsity",
+        "What the removed filters bring in time",
+        "Forward passes of the dense network over those of the pruned one; 1 is no gain. Bars: "
+        "noise of the measurement. Dotted: the ratio of their multiply-adds.",
+        speedup_against_sparsity,
+        lambda records: bool(timed_runs(records)),
+    ),
+    Drawing(
+        "filters_alive",
+        "Filters alive during training",
+        "Share of each layer's filters with |gamma| of at least 1e-3. A rise is a filter that came "
+        "back.",
+        filters_alive,
+        lambda records: bool(alive_runs(records)),
     ),
     Drawing(
         "universality",

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from sparsity_jax.report import evolution, paper_sections, sections
+from sparsity_jax.report import evolution, gains, paper_sections, sections
+from sparsity_jax.report.figure_alive import deaths
 from sparsity_jax.report.figures import Rendered
 from sparsity_jax.report.workdir import Records
 
@@ -42,12 +43,20 @@ def page(records: Records, rendered: Sequence[Rendered]) -> str:
             "image; test error (%) of the trained network, with its inactive filters set to zero, "
             "and with them removed.",
             pruning,
-        ),
+        )
+        + _section("gains", "What it buys", gains.TEXT, gains.gains_table(records)),
         layers=_section(
             "layers",
             "Sparsity by layer",
             "Inactive filters by gamma, percent of each layer; mean over seeds.",
             layers,
+        )
+        + _section(
+            "deaths",
+            "When filters died",
+            "A filter is dead when it is inactive from then on to the end, as far as the run's "
+            "evaluations tell.",
+            deaths(records),
         ),
         evolution=_asset("evolution.html") if moving["runs"] else "",
         paper=_section(

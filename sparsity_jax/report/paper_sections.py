@@ -9,7 +9,7 @@ from sparsity_jax.report import tables
 from sparsity_jax.report.claims import Checked, check
 from sparsity_jax.report.compare import RULE, CellComparison, RowComparison, compare
 from sparsity_jax.report.groups import label
-from sparsity_jax.report.published import ABSENT
+from sparsity_jax.report.published import ABSENT, SAME_DATASET
 from sparsity_jax.report.workdir import Records
 
 SHOWN = (
@@ -61,9 +61,14 @@ def comparison(records: Records) -> str:
             *((title, " class=number") for _, title, _ in SHOWN),
         )
     )  # fmt: skip
-    short = ""
+    copies = {item.group.first.dataset for item in ran if item.group} & set(SAME_DATASET)
+    short = "".join(
+        f"<p>Ours were trained on {html.escape(copy)}, a copy of {SAME_DATASET[copy]} that is not "
+        "the original file for file.</p>"
+        for copy in sorted(copies)
+    )
     if records.scale < 1:
-        short = (
+        short += (
             f"<p><strong>These runs were shortened (scale {records.scale:g}); the paper's were not."
             "</strong> Differences are shown, not judged.</p>"
         )

@@ -19,6 +19,8 @@ from sparsity_jax.storage.records import RunResult, strength_text
 ABSENT = "Table 10 and, but for two numbers, Table 9: not in the published text available to us."
 # Printed under another name where two tables show the same runs.
 SAME_VARIANT = {"width=64-1x": "", "baseline_gamma_init=1_beta_init=0": ""}
+# Copies of the paper's data under another name; the page says where they stand in for it.
+SAME_DATASET = {"cifar10_jpeg": "CIFAR10"}
 LAYERS = tuple(f"c{i}" for i in range(1, 14))
 
 
@@ -46,8 +48,9 @@ def match_key(row: RunResult) -> Key:
     strength = float(strength_text(row.strength))
     parts = (SAME_VARIANT.get(part, part) for part in variant_parts(row.variant))
     variant = "+".join(sorted(part for part in parts if part))
+    dataset = SAME_DATASET.get(row.dataset, row.dataset)
     return (
-        row.dataset, network, row.optimizer, row.regularizer, strength, row.batch_size, variant,
+        dataset, network, row.optimizer, row.regularizer, strength, row.batch_size, variant,
     )  # fmt: skip
 
 

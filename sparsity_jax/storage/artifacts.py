@@ -19,6 +19,14 @@ from typing import Any
 import numpy as np
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.storage.gains import (
+    FileSizes,
+    Folded,
+    Timing,
+    decode_folded,
+    decode_sizes,
+    decode_timings,
+)
 
 GROUPS = ("gamma", "beta", "inactive_gamma", "inactive_act", "universality")
 
@@ -166,7 +174,9 @@ class PrunedRecord:
     """What pruning one run bought: the content of `pruned.json`; errors in percent.
 
     `test_error` is the dense network's, `masked_test_error` the same network's with the marked
-    filters set to zero, `pruned_test_error` the smaller network's.
+    filters set to zero, `pruned_test_error` the smaller network's, after fine-tuning if there was
+    any (`error_before_finetuning` is then that of the network as pruned). `max_logit_difference`
+    is between the network with filters set to zero and the smaller one as pruned.
     """
 
     threshold: float
@@ -178,6 +188,13 @@ class PrunedRecord:
     pruned: Counts
     layers: Mapping[str, Mapping[str, int]]  # layer -> {'filters': ..., 'kept': ...}
     kept_emptied: tuple[str, ...] = ()
+    mode: str = "author"
+    criterion: str = "gamma"
+    finetune_steps: int = 0
+    error_before_finetuning: float = math.nan
+    folded: Folded | None = None  # measured in mode 'exact'
+    file_bytes: FileSizes | None = None
+    latency: tuple[Timing, ...] = ()
 
 
 def encode_pruned(record: PrunedRecord) -> dict[str, Any]:
@@ -199,6 +216,13 @@ def decode_pruned(raw: Mapping[str, Any]) -> PrunedRecord:
             for layer, counts in raw.get("layers", {}).items()
         },
         kept_emptied=tuple(raw.get("kept_emptied", ())),
+        mode=str(raw.get("mode", "author")),
+        criterion=str(raw.get("criterion", "gamma")),
+        finetune_steps=int(raw.get("finetune_steps", 0)),
+        error_before_finetuning=number(raw.get("error_before_finetuning")),
+        folded=decode_folded(raw.get("folded")),
+        file_bytes=decode_sizes(raw.get("file_bytes")),
+        latency=decode_timings(raw.get("latency")),
     )
 
 

@@ -1,12 +1,12 @@
 """How is a network kept so that one call brings it back: its plan beside its weights.
 
 A pruned network has other shapes than the one it came from, so weights alone would not load.
-`plan.json` holds the plan and a digest of every array of `weights.npz`; nothing is pickled.
+`plan.json` holds the plan, a digest of every array of `weights.npz`, and one of itself; nothing is
+pickled.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import Plan
+from sparsity_jax.storage import digests
 from sparsity_jax.storage.artifacts import write_atomically
 
 
@@ -32,11 +33,14 @@ def save_model(folder: Path, plan: Plan, variables: Mapping[str, Any]) -> None:
     arrays = {name: np.asarray(leaf) for name, leaf in leaves.items()}
     weights = io.BytesIO()
     np.savez(weights, **arrays)  # pyright: ignore[reportArgumentType]
-    digests = {name: _digest(array) for name, array in arrays.items()}
-    content = json.dumps({"plan": plan.to_dict(), "digests": digests}, indent=2) + "\n"
+    content = {
+        "plan": plan.to_dict(),
+        "arrays": {name: digests.of_array(array) for name, array in arrays.items()},
+    }
+    sealed = {"digest": digests.of_json(content), **content}
     # The plan is written last: without it, or with another's, weights are refused.
     write_atomically(folder / "weights.npz", weights.getvalue())
-    write_atomically(folder / "plan.json", content.encode())
+    write_atomically(folder / "plan.json", (json.dumps(sealed, indent=2) + "\n").encode())
 
 
 def load_model(folder: Path) -> tuple[Plan, dict[str, Any]]:
@@ -50,25 +54,26 @@ def load_model(folder: Path) -> tuple[Plan, dict[str, Any]]:
     """
     try:
         content = json.loads((folder / "plan.json").read_text())
-        plan, digests = Plan.from_dict(content["plan"]), content["digests"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if content.pop("digest", None) != digests.of_json(content):
+            raise ValueError("not what was written")
+        plan, saved = Plan.from_dict(content["plan"]), content["arrays"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{folder / 'plan.json'} is missing or damaged ({error}); give a folder with plan.json "
             "and weights.npz, such as runs/<run>/pruned"
         ) from None
-    try:
-        with np.load(folder / "weights.npz", allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except Exception as error:  # a damaged zip raises many kinds
-        raise UserError(f"{folder / 'weights.npz'} is missing or damaged ({error})") from None
-    if set(arrays) != set(digests):
+    arrays = _arrays(folder / "weights.npz")
+    if set(arrays) != set(saved):
         raise UserError(f"{folder / 'weights.npz'} does not belong to its plan.json")
     for name, array in arrays.items():
-        if _digest(array) != digests[name]:
+        if digests.of_array(array) != saved[name]:
             raise UserError(f"{folder / 'weights.npz'}: array {name} is not what was saved")
     return plan, unflatten_dict(arrays, sep="/")
 
 
-def _digest(array: np.ndarray) -> str:
-    about = f"{array.dtype}{array.shape}".encode()
-    return hashlib.blake2b(about + array.tobytes(), digest_size=16).hexdigest()
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # a damaged zip raises many kinds
+        raise UserError(f"{path} is missing or damaged ({error})") from None

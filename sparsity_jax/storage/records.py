@@ -142,7 +142,12 @@ def write_results(path: Path, rows: Sequence[RunResult]) -> None:
 
 def read_results(path: Path) -> list[RunResult]:
     """The rows of `results.csv`; none when there is no file."""
-    return decode_results(path.read_text(encoding="utf-8")) if path.exists() else []
+    if not path.exists():
+        return []
+    try:
+        return decode_results(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is damaged ({error.reason} at byte {error.start})") from None
 
 
 def _cell(name: str, value: str | int | float | None) -> str:

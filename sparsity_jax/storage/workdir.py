@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sparsity_jax.errors import UserError
-from sparsity_jax.storage.artifacts import plain, read_config
+from sparsity_jax.storage import digests
+from sparsity_jax.storage.artifacts import ConfigRecord, plain, write_atomically
+from sparsity_jax.storage.seals import Seal, stale_views
 
-OURS = ("config.json", "results.csv", "history.jsonl", "runs", "figures", "report.html")
+FORMAT = 1  # of the workdir; raise it when an older version could misread a newer one's
+OURS = (
+    "config.json",
+    "results.csv",
+    "history.jsonl",
+    "runs",
+    "figures",
+    "report.html",
+    "compare.csv",
+)
 
 
 def check(workdir: Path, config: Mapping[str, Any], *, overwrite: bool = False) -> None:
@@ -24,7 +38,7 @@ def check(workdir: Path, config: Mapping[str, Any], *, overwrite: bool = False) 
     record = workdir / "config.json"
     if overwrite or not record.exists():
         return
-    there, wanted = read_config(record).config, plain(config)
+    there, wanted = read_record(workdir)["config"], plain(config)
     differing = sorted(
         field for field in {*there, *wanted} if there.get(field) != wanted.get(field)
     )
@@ -38,6 +52,23 @@ def check(workdir: Path, config: Mapping[str, Any], *, overwrite: bool = False) 
         )
 
 
+def is_whole(workdir: Path, finished: Sequence[Seal]) -> bool:
+    """Whether a workdir whose runs are all finished needs nothing more; says what it lacks."""
+    stale = stale_views(workdir, finished)
+    for name in stale:
+        print(
+            f"warning: {workdir / name} is missing or not what was written; it is made again from "
+            "the runs' records",
+            file=sys.stderr,
+        )
+    return not stale and (workdir / "report.html").exists()
+
+
+def reopen(workdir: Path) -> None:
+    """Prepare to go on: a report of an earlier state must not stand beside newer results."""
+    (workdir / "report.html").unlink(missing_ok=True)
+
+
 def clear(workdir: Path) -> None:
     """Remove what an experiment writes into a workdir, and nothing else."""
     for name in OURS:
@@ -46,6 +77,40 @@ def clear(workdir: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def write_record(workdir: Path, record: ConfigRecord) -> None:
+    """Write config.json, with the format's number and a digest of everything in it."""
+    content = {"format": FORMAT, **plain(dataclasses.asdict(record))}
+    sealed = {"digest": digests.of_json(content), **content}
+    write_atomically(workdir / "config.json", (json.dumps(sealed, indent=2) + "\n").encode())
+
+
+def read_record(workdir: Path) -> Mapping[str, Any]:
+    """The content of config.json.
+
+    Raises:
+      UserError: it is damaged, or a newer version wrote it.
+    """
+    path = workdir / "config.json"
+    try:
+        content = json.loads(path.read_text())
+        sealed = content.pop("digest", None)
+        whole = sealed == digests.of_json(content)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{path} is damaged; restore it, or delete it and give the same command: finished "
+            "runs and checkpoints carry their own records"
+        )
+    if content.get("format") != FORMAT:
+        version = content.get("versions", {}).get("sparsity_jax", "?")
+        raise UserError(
+            f"{workdir} was written by another version (sparsity_jax {version}, format "
+            f"{content.get('format')}; this one knows {FORMAT}); update, or give another --workdir"
+        )
+    return content
 
 
 def _check_writable(workdir: Path) -> None:

@@ -11,6 +11,7 @@ from sparsity_jax.training.state import (
     make_setup,
 )
 from sparsity_jax.training.step import advance
+from sparsity_jax.training.streamed import StreamedCorpus
 
 __all__ = [
     "Corpus",
@@ -18,6 +19,7 @@ __all__ = [
     "Score",
     "Setup",
     "State",
+    "StreamedCorpus",
     "advance",
     "evaluate",
     "init_state",

@@ -11,9 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from sparsity_jax.data.augment import normalise
+from sparsity_jax.data.augment import as_tested
+from sparsity_jax.data.stream import StreamedImages
 from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import logits
+
+_MOST_IMAGES = 500
+_MOST_PIXELS = _MOST_IMAGES * 64 * 64  # beyond, activations outgrow small devices
 
 
 class Sums(NamedTuple):
@@ -36,24 +40,25 @@ class Score(NamedTuple):
 def evaluate(
     plan: Plan,
     variables: Mapping[str, Any],
-    images: jax.Array | np.ndarray,
+    images: jax.Array | np.ndarray | StreamedImages,
     labels: jax.Array | np.ndarray,
     *,
     mean: jax.Array,
     std: jax.Array,
-    batch_size: int = 500,
+    batch_size: int | None = None,
 ) -> Score:
     """Score a network in evaluation mode, without augmentation.
 
     Args:
       plan: the network.
       variables: its params and batch_stats.
-      images: uint8 (N, height, width, channels), any N of at least 1.
+      images: uint8 (N, height, width, channels), any N of at least 1, or streaming; the centre
+        is taken of those larger than what the network sees.
       labels: int32 (N,).
       mean: per channel, of images / 255.
       std: per channel, of images / 255.
       batch_size: images at a time; the last batch is padded and masked, so that any size gives the
-        same answer.
+        same answer. By default `images_at_once`.
 
     Returns:
       Loss, error and top-5 error; a label is wrong in the top 5 when five others score higher.
@@ -62,15 +67,34 @@ def evaluate(
       >>> evaluate(plan, variables, images, labels, mean=mean, std=std).error
       9.7
     """
+    size = min(batch_size or images_at_once(plan), len(labels))
     total = Sums(*(jnp.float32(0),) * 4)
-    for batch, truth, mask in _batches(images, labels, min(batch_size, len(labels))):
+    for batch, truth, mask in _batches(images, labels, size):
         sums = _batch_sums(plan, variables, batch, truth, mask, mean, std)
         total = jax.tree.map(lambda a, b: a + b, total, sums)
     count, loss, wrong, wrong_top5 = (float(value) for value in total)
     return Score(loss / count, 100 * wrong / count, 100 * wrong_top5 / count)
 
 
+def images_at_once(plan: Plan) -> int:
+    """How many images to look at together: at most 500, fewer of large ones.
+
+    Example:
+      >>> images_at_once(plan)  # images of 224 x 224 pixels
+      40
+    """
+    height, width, _ = plan.input_shape
+    return max(1, min(_MOST_IMAGES, _MOST_PIXELS // (height * width)))
+
+
 def _batches(images: Any, labels: Any, size: int) -> Iterator[tuple[Any, Any, np.ndarray]]:
+    if isinstance(images, StreamedImages):
+        for index, batch in enumerate(images.in_batches(size)):
+            missing = size - len(batch)
+            truth = np.asarray(labels[index * size : index * size + len(batch)])
+            padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)])
+            yield padded, np.pad(truth, (0, missing)), np.arange(size) < len(batch)
+        return
     for start in range(0, len(labels), size):
         # The last batch slides back to stay inside; images seen before are masked out.
         first = min(start, len(labels) - size)
@@ -88,7 +112,8 @@ def _batch_sums(
     mean: jax.Array,
     std: jax.Array,
 ) -> Sums:
-    outputs = logits(plan, variables, normalise(images, mean, std))
+    seen = as_tested(images, size=plan.input_shape[:2], mean=mean, std=std)
+    outputs = logits(plan, variables, seen)
     losses = optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
     own = jnp.take_along_axis(outputs, labels[:, None], axis=1)
     # Counting >= keeps a network of NaNs, or of equal logits, from scoring well.

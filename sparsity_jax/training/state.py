@@ -38,6 +38,7 @@ class Setup:
     batch_size: int
     drops: tuple[tuple[int, float], ...]
     flip: bool
+    augment: str = "flip"  # one of data.augment.AUGMENTATIONS
 
 
 class Hypers(NamedTuple):
@@ -79,6 +80,7 @@ def make_setup(run: Run, plan: Plan, train_size: int) -> Setup:
         batch_size=run.batch_size,
         drops=run.drop_steps(train_size),
         flip=run.flip,
+        augment=run.augment,
     )
 
 
@@ -140,7 +142,7 @@ def _with_beta(params: Mapping[str, Any], beta: jax.Array) -> Params:
     return changed
 
 
-_STREAMS = ("init", "order", "flip")
+_STREAMS = ("init", "order", "flip", "crop")
 
 
 def random_key(hypers: Hypers, stream: str) -> jax.Array:
@@ -157,6 +159,11 @@ class Corpus(NamedTuple):
     test_labels: jax.Array
     mean: jax.Array
     std: jax.Array
+
+    @property
+    def train_size(self) -> int:
+        """Number of training images."""
+        return len(self.train_labels)
 
     @classmethod
     def of(cls, dataset: Dataset) -> Corpus:

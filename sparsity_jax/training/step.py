@@ -1,7 +1,8 @@
 """How does one step train one run, and how are many steps taken?
 
-The step knows nothing of sweeps: it trains one run on one batch. The batch is chosen, flipped and
-normalised inside it, from (seed, epoch, step) alone, so that resuming needs nothing but the state.
+The step knows nothing of sweeps: it trains one run on one batch. The batch is chosen, cropped,
+flipped and normalised inside it (one that streams in is chosen before it), from (seed, epoch, step)
+alone, so that resuming needs nothing but the state.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from sparsity_jax.data.augment import flip, normalise
+from sparsity_jax.data.augment import flip, normalise, random_crop, random_resized_crop
 from sparsity_jax.models.convnet import train_logits
+from sparsity_jax.training.order import epoch_order
 from sparsity_jax.training.state import Corpus, Hypers, Params, Setup, State, make_rule, random_key
+from sparsity_jax.training.streamed import StreamedCorpus
 
 
-def advance(setup: Setup, hypers: Hypers, corpus: Corpus, state: State, *, until: int) -> State:
+def advance(
+    setup: Setup, hypers: Hypers, corpus: Corpus | StreamedCorpus, state: State, *, until: int
+) -> State:
     """Train until step `until` and wait for the result.
 
     Every epoch sees the training images in a fresh order; the images that do not fill a last batch
@@ -28,7 +33,7 @@ def advance(setup: Setup, hypers: Hypers, corpus: Corpus, state: State, *, until
     Args:
       setup: static description of the program.
       hypers: the run's numbers.
-      corpus: the data on the device.
+      corpus: the data, on the device or streaming to it; the result is the same.
       state: where to start; its buffers are given up.
       until: absolute step, at least the state's.
 
@@ -39,9 +44,13 @@ def advance(setup: Setup, hypers: Hypers, corpus: Corpus, state: State, *, until
       >>> int(advance(setup, hypers, corpus, state, until=10).step)
       10
     """
-    size = len(corpus.train_labels)
-    steps_per_epoch = size // setup.batch_size
     step = int(state.step)
+    if isinstance(corpus, StreamedCorpus):
+        for batch in corpus.batches(setup, hypers, start=step, stop=until):
+            state = _step_on(setup, hypers, corpus.mean, corpus.std, *batch, state)
+        return jax.block_until_ready(state)
+    size = corpus.train_size
+    steps_per_epoch = size // setup.batch_size
     while step < until:
         epoch, place = divmod(step, steps_per_epoch)
         count = min(until - step, steps_per_epoch - place)
@@ -49,13 +58,6 @@ def advance(setup: Setup, hypers: Hypers, corpus: Corpus, state: State, *, until
         state = _take_steps(setup, hypers, corpus, order, state, count)
         step += count
     return jax.block_until_ready(state)
-
-
-@functools.partial(jax.jit, static_argnames="size")
-def epoch_order(hypers: Hypers, epoch: int | jax.Array, *, size: int) -> jax.Array:
-    """The order (size,) in which an epoch sees the training images: a function of seed, epoch."""
-    key = jax.random.fold_in(random_key(hypers, "order"), epoch)
-    return jax.random.permutation(key, size)
 
 
 def _take_steps(
@@ -90,6 +92,21 @@ def _many_steps(
     return lax.fori_loop(0, count, body, state)
 
 
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=6)
+def _step_on(
+    setup: Setup,
+    hypers: Hypers,
+    mean: jax.Array,
+    std: jax.Array,
+    images: jax.Array,
+    labels: jax.Array,
+    state: State,
+) -> State:
+    """The step on a batch that streamed in as uint8."""
+    seen = augmented(setup, hypers, state.step, images, mean, std)
+    return train_step(setup, hypers, state, seen, labels)
+
+
 def next_batch(
     setup: Setup, hypers: Hypers, corpus: Corpus, order: jax.Array, state: State
 ) -> tuple[jax.Array, jax.Array]:
@@ -100,10 +117,31 @@ def next_batch(
     """
     place = state.step % (len(order) // setup.batch_size)
     chosen = lax.dynamic_slice_in_dim(order, place * setup.batch_size, setup.batch_size)
-    images = normalise(corpus.train_images[chosen], corpus.mean, corpus.std)
-    if setup.flip:
-        images = flip(jax.random.fold_in(random_key(hypers, "flip"), state.step), images)
+    stored = corpus.train_images[chosen]
+    images = augmented(setup, hypers, state.step, stored, corpus.mean, corpus.std)
     return images, corpus.train_labels[chosen]
+
+
+def augmented(
+    setup: Setup,
+    hypers: Hypers,
+    step: jax.Array,
+    images: jax.Array,
+    mean: jax.Array,
+    std: jax.Array,
+) -> jax.Array:
+    """Stored images (uint8) as a step trains on them: cropped, normalised, flipped, by its setup.
+
+    What is drawn is a function of (seed, step) and of the place in the batch.
+    """
+    crop = {"crop": random_crop, "resized_crop": random_resized_crop}.get(setup.augment)
+    if crop is not None:
+        key = jax.random.fold_in(random_key(hypers, "crop"), step)
+        images = crop(key, images, setup.plan.input_shape[:2])
+    images = normalise(images, mean, std)
+    if setup.flip:
+        images = flip(jax.random.fold_in(random_key(hypers, "flip"), step), images)
+    return images
 
 
 def train_step(

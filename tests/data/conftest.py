@@ -82,3 +82,17 @@ class Pets:
 @pytest.fixture(scope="session")
 def pets() -> Pets:
     return Pets()
+
+
+@pytest.fixture
+def cifar10_archive(tmp_path: Path) -> Path:
+    """CIFAR-10 in its official layout, with 10 images of noise in each file."""
+    rng = np.random.default_rng(0)
+    top = "cifar-10-batches-bin"
+    files = {f"{top}/batches.meta.txt": "\n".join(f"class{k}" for k in range(10)).encode()}
+    for name in (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"):
+        pixels = rng.integers(0, 256, (10, 3072), dtype=np.uint8)
+        labels = np.arange(10, dtype=np.uint8)[:, None]
+        files[f"{top}/{name}.bin"] = np.concatenate([labels, pixels], axis=1).tobytes()
+    (tmp_path / "official").mkdir()
+    return Pets().pack(tmp_path / "official" / "cifar-10-binary.tar.gz", files)

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsity_jax.data.arrays import channel_moments
-from sparsity_jax.data.augment import flip, normalise
+from sparsity_jax.data.augment import (
+    as_tested,
+    centre_crop,
+    flip,
+    normalise,
+    random_crop,
+    random_resized_crop,
+    seen_shape,
+)
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 5, 6, 3), dtype=np.uint8)
 
@@ -61,3 +69,63 @@ def test_half_are_flipped_at_every_place(count):
     if count > 1:  # neighbours do not flip together
         agreement = (flips[:, :-1] == flips[:, 1:]).mean(0)
         assert np.abs(agreement - 0.5).max() < 6 * 0.5 / np.sqrt(2000)
+
+
+def test_crops_are_windows_and_every_place_is_drawn():
+    """8 x 9 images whose pixels tell where they are; windows of 6 x 7 have 9 places."""
+    rows, columns = np.mgrid[:8, :9]
+    image = np.stack([rows, columns], -1).astype(np.uint8)
+    batch = jnp.asarray(np.broadcast_to(image, (900, *image.shape)))
+    crops = np.asarray(random_crop(jax.random.key(0), batch, (6, 7)))
+    corners = crops[:, 0, 0].astype(int)
+    for crop, (top, left) in zip(crops, corners, strict=True):
+        assert (crop == image[top : top + 6, left : left + 7]).all()
+    _, counts = np.unique(corners, axis=0, return_counts=True)
+    assert len(counts) == 9
+    assert np.abs(counts - 100).max() < 6 * np.sqrt(900 / 9 * 8 / 9)
+
+
+def test_a_crop_of_the_whole_image_is_the_image():
+    images = jnp.asarray(IMAGES)
+    assert (random_crop(jax.random.key(0), images, (5, 6)) == images).all()
+    assert (centre_crop(images, (5, 6)) == images).all()
+
+
+def test_the_centre_is_the_middle():
+    images = jnp.asarray(IMAGES)
+    assert (centre_crop(images, (3, 2)) == IMAGES[:, 1:4, 2:4]).all()
+    zero, one = jnp.zeros(3), jnp.ones(3)
+    tested = as_tested(images, size=(3, 2), mean=zero, std=one)
+    np.testing.assert_allclose(tested, IMAGES[:, 1:4, 2:4] / 255, rtol=1e-6)
+
+
+def test_resized_crops_show_windows_of_the_stated_areas_and_shapes():
+    """On a ramp, the difference of a crop's borders tells how wide its window was."""
+    side = 64
+    rows, columns = np.mgrid[:side, :side]
+    ramp = np.stack([rows, columns], -1).astype(np.uint8)
+    batch = jnp.asarray(np.broadcast_to(ramp, (500, *ramp.shape)))
+    crops = np.asarray(random_resized_crop(jax.random.key(0), batch, (56, 56)))
+    assert crops.shape == (500, 56, 56, 2)
+    heights = (crops[:, -4, 28, 0] - crops[:, 3, 28, 0]) / 49 * 56  # steps between pixel centres
+    widths = (crops[:, 28, -4, 1] - crops[:, 28, 3, 1]) / 49 * 56
+    areas, ratios = heights * widths / side**2, widths / heights
+    assert 0.07 < areas.min() < 0.15
+    assert 0.9 < areas.max() < 1.02
+    assert 0.4 < areas.mean() < 0.57  # 0.54, less what is cut at the borders
+    assert 0.72 < ratios.min() < 0.8
+    assert 1.25 < ratios.max() < 1.4
+    # A ramp stays a ramp, but for the ripple of antialiasing.
+    np.testing.assert_allclose(np.diff(crops[:, 4:-4, 28, 0], 2, axis=1), 0, atol=0.15)
+
+
+def test_a_constant_image_stays_constant_when_resized():
+    images = jnp.full((4, 16, 12, 3), 77, jnp.uint8)
+    crops = random_resized_crop(jax.random.key(1), images, (14, 10))
+    np.testing.assert_allclose(crops, 77, rtol=1e-5)
+
+
+def test_crops_are_224_of_256():
+    assert seen_shape("crop", (256, 256, 3)) == seen_shape("resized_crop", (256, 256, 3))
+    assert seen_shape("crop", (256, 256, 3)) == (224, 224, 3)
+    assert seen_shape("flip", (32, 32, 3)) == (32, 32, 3)

@@ -198,3 +198,14 @@ def test_unknown_sources_list_the_valid_ones(pets, source):
 def test_a_bare_path_is_met_with_a_hint(pets, tmp_path):
     with pytest.raises(UserError, match=f"did you mean folder:{tmp_path}"):
         data.load(str(tmp_path))
+
+
+def test_unreadable_images_are_skipped_and_counted_on_request(pets, tmp_path, caplog):
+    files = {**pets.files, "train/cat/9.png": b"no image", "test/dog/9.png": b"\x89PNG\r\n"}
+    path = pets.pack(tmp_path / "pets.zip", files)
+    pets.refuse(path, "9.png", "--skip_unreadable")
+    dataset = folder.load(path, cache_dir=tmp_path / "cache", skip_unreadable=True, progress=False)
+    pets.check(dataset)
+    assert "2 unreadable images are left out" in caplog.text
+    assert "train/cat/9.png" in caplog.text
+    pets.check(pets.load(path))  # from the cache, without the option

@@ -11,11 +11,14 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core import shuffle
 
-from sparsity_jax import data
+from sparsity_jax import data, experiment
 from sparsity_jax.data import __main__ as data_main
+from sparsity_jax.data import records
 from sparsity_jax.data.builders.imagenet import resized
 from sparsity_jax.data.official import prepare
 from sparsity_jax.errors import UserError
+from sparsity_jax.settings import default_config
+from sparsity_jax.storage.records import read_results
 
 RNG = np.random.default_rng(0)
 CLASSES = {1: "n02119789", 2: "n01440764", 3: "n02100735"}  # numbered in another order than sorted
@@ -138,6 +141,35 @@ def test_it_is_prepared_by_command_but_not_held_in_memory(tmp_path, pictures, va
         data.load("imagenet2012", data_dir=tmp_path)
 
 
+def test_it_streams_and_trains(tmp_path, pictures, validation, monkeypatch):
+    monkeypatch.setattr(records, "default_workers", lambda: 0)  # threads start faster
+    write(tmp_path / "manual", pictures, validation)
+    build(tmp_path)
+    stream = data.open_source("imagenet2012", data_dir=tmp_path, progress=False)
+    assert isinstance(stream, data.Stream)
+    assert (stream.train_size, stream.image_shape) == (4, (256, 256, 3))
+    whole = data.load("tfds:imagenet2012", data_dir=tmp_path, progress=False)
+    np.testing.assert_array_equal(stream.mean, whole.mean)
+    np.testing.assert_array_equal(stream.std, whole.std)
+    monkeypatch.setattr(records, "read", None)  # a second time the constants are not computed
+    again = data.open_source("imagenet2012", data_dir=tmp_path, progress=False)
+    np.testing.assert_array_equal(again.mean, whole.mean)
+    monkeypatch.undo()
+    monkeypatch.setattr(records, "default_workers", lambda: 0)
+
+    config = default_config()
+    config.data, config.data_dir = "imagenet2012", str(tmp_path)
+    config.width = "0.02"
+    config.batch_size = config.reference_batch = 2
+    config.epochs, config.drops, config.evaluations = 2.0, (), 1
+    config.latency_seconds = 0.0
+    experiment.run(config, tmp_path / "run")
+    (row,) = read_results(tmp_path / "run" / "results.csv")
+    assert (row.dataset, row.steps, row.status) == ("ImageNet", 4, "finished")
+    assert row.test_error in (0, 25, 50, 75, 100)
+    assert row.top5_error == 0  # of three classes
+
+
 def refuse(folder, *words):
     with pytest.raises(UserError) as caught:
         build(folder)
@@ -158,6 +190,18 @@ def test_unreadable_image_is_named(tmp_path, pictures, validation):
     pictures["n02119789"]["n02119789_7.JPEG"] = b"not a picture"
     write(tmp_path / "manual", pictures, validation)
     refuse(tmp_path, "n02119789/n02119789_7.JPEG", "neither PNG nor JPEG")
+
+
+def test_unreadable_images_are_skipped_and_counted_on_request(
+    tmp_path, pictures, validation, caplog
+):
+    pictures["n02119789"]["n02119789_8.JPEG"] = b"not a picture"
+    write(tmp_path / "manual", pictures, validation)
+    refuse(tmp_path, "--skip_unreadable")
+    words = ["imagenet2012", "--data_dir", str(tmp_path), "--allow_unverified"]
+    assert data_main.main(["prepare", *words, "--skip_unreadable"]) == 0
+    assert "1 unreadable images are left out: n02119789/n02119789_8.JPEG" in caplog.text
+    assert build(tmp_path).info.splits["train"].num_examples == 4
 
 
 def test_unknown_classes_are_named(tmp_path, pictures, validation):

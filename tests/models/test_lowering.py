@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from jax import lax
 from jax.test_util import check_grads
 
-from sparsity_jax.models.lowering import METHODS, choose, conv, max_pool
+from sparsity_jax.models.lowering import METHODS, batch_norm, choose, conv, max_pool
 
 SIDES = st.integers(1, 9)
-FAST = settings(max_examples=8, deadline=None)
+FAST = settings(max_examples=4, deadline=None)
 ORACLE = METHODS[0]
 
 
@@ -127,3 +127,25 @@ def test_max_pool_passes_nan_on():
     y = max_pool(jnp.ones((1, 4, 4, 1)).at[0, 1, 1, 0].set(jnp.nan))
     assert jnp.isnan(y[0, 0, 0, 0])
     assert jnp.isfinite(y[0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 5, 6), (8, 3), (1, 2, 2, 1)])
+def test_batch_norm_has_the_values_and_gradients_of_its_definition(shape):
+    def definition(x, gamma, beta):
+        axes = tuple(range(x.ndim - 1))
+        mean, var = x.mean(axes), x.var(axes)
+        return gamma * (x - mean) / jnp.sqrt(var + 1e-5) + beta, mean, var
+
+    channels = shape[-1]
+    arguments = (3 + 2 * random(0, *shape), random(1, channels), random(2, channels))
+    got, pull = jax.vjp(batch_norm, *arguments)
+    expected, pull_expected = jax.vjp(definition, *arguments)
+    directions = jax.tree.map(lambda a: random(3, *a.shape), expected)
+    assert_same(got, expected, tolerance=1e-5)
+    assert_same(pull(directions), pull_expected(directions), tolerance=1e-4)
+
+
+def test_batch_norm_of_a_nearly_constant_map_keeps_its_variance():
+    x = 100 + 1e-2 * random(0, 64, 4, 4, 1)
+    _, _, var = batch_norm(x, jnp.ones(1), jnp.zeros(1))
+    np.testing.assert_allclose(var, np.var(np.asarray(x, np.float64)), rtol=1e-2)

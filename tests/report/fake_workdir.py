@@ -21,6 +21,7 @@ from sparsity_jax.storage.artifacts import (
     write_measure,
     write_pruned,
 )
+from sparsity_jax.storage.gains import FileSizes, Timing
 from sparsity_jax.storage.history import Evaluation, append_history
 from sparsity_jax.storage.records import RunResult, strength_text, write_results
 
@@ -47,8 +48,10 @@ class Fake:
     @property
     def run(self) -> str:
         """The run's name."""
-        kind = "none" if self.regularizer == "none" else (
-            f"{self.regularizer}_{strength_text(self.strength)}"
+        kind = (
+            "none"
+            if self.regularizer == "none"
+            else (f"{self.regularizer}_{strength_text(self.strength)}")
         )
         variant = f"_{self.variant}" if self.variant else ""
         return f"{self.optimizer}_{kind}_b{self.batch_size}{variant}_seed{self.seed}"
@@ -184,6 +187,11 @@ def _pruned(
             name: {"filters": n, "kept": k}
             for name, n, k in zip(inactive, filters, kept, strict=True)
         },
+        file_bytes=FileSizes(4 * sum(filters), 4 * sum(kept)),
+        latency=tuple(
+            Timing(batch, 0.03 * batch + 0.2, 0.03 * batch * sum(kept) / sum(filters) + 0.2, 2.0)
+            for batch in (1, 32, 256)
+        ),
     )  # fmt: skip
 
 

@@ -63,6 +63,13 @@ def test_curves_are_the_history_and_the_drop_is_marked(records: Records) -> None
     assert marked == list(drop)
 
 
+def test_the_error_axis_fits_the_errors_not_the_marks_of_drops(records: Records) -> None:
+    low, high = training_curves(records).axes[1].get_ylim()
+    errors = np.concatenate([course.test_error for course in records.courses.values()])
+    assert low > 0.5 * np.nanmin(errors)
+    assert high < 3 * np.nanmax(errors)
+
+
 def test_an_optimizer_has_one_color_everywhere(records: Records) -> None:
     marks = style.marks(records.rows)
     for row in records.rows:

@@ -179,6 +179,12 @@ def test_the_page_warns_of_shortened_runs_and_colours_full_ones() -> None:
     assert "near" not in short
 
 
+def test_a_copy_of_the_data_is_compared_and_named() -> None:
+    text = paper_sections.comparison(Records("x", (_row(dataset="cifar10_jpeg"),)))
+    assert "cifar10_jpeg, a copy of CIFAR10" in text
+    assert "a copy of" not in paper_sections.comparison(Records("x", (_row(),)))
+
+
 def test_compare_csv_is_written_only_for_published_runs(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("sparsity_jax.report.figures.DRAWINGS", ())
     write_results(tmp_path / "results.csv", [_row()])

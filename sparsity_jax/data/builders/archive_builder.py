@@ -26,6 +26,7 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     Args:
         manual_dir: where the archive may lie; by default where TFDS' own settings say.
         allow_unverified: use an archive of the manual folder whatever its checksum.
+        skip_unreadable: leave out images that cannot be decoded, where the builder decodes them.
         progress: show a bar while downloading.
         **settings: as for any TFDS builder, such as `data_dir`.
     """
@@ -40,11 +41,13 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         *,
         manual_dir: Path | None = None,
         allow_unverified: bool = False,
+        skip_unreadable: bool = False,
         progress: bool = True,
         **settings: Any,
     ) -> None:
         self._manual_dir = manual_dir
         self._allow_unverified = allow_unverified
+        self._skip_unreadable = skip_unreadable
         self._progress = progress
         super().__init__(**{"file_format": "array_record", **settings})
 

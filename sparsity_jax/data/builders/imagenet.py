@@ -18,7 +18,7 @@ from PIL import Image
 
 from sparsity_jax.data.archives import File, read_archive, read_nested_tar
 from sparsity_jax.data.builders.archive_builder import ArchiveBuilder, Example
-from sparsity_jax.data.decode import decode
+from sparsity_jax.data.decode import decode, warn_of_skipped
 from sparsity_jax.data.downloads import Archive
 from sparsity_jax.errors import UserError
 
@@ -48,11 +48,13 @@ class Imagenet2012(ArchiveBuilder):
         else:
             path = path.with_name(_TEST.file)
             files, class_of = read_archive(path, _is_image), _truth(path.with_name(_KIT.file))
-        for file, image in _in_threads(files):
+        skipped: list[str] | None = [] if self._skip_unreadable else None
+        for file, image in _in_threads(files, skipped):
             name = class_of(file.name)
             if name not in label_of:
                 raise UserError(f"{path}: image {file.name} has no known class")
             yield image, label_of[name]
+        warn_of_skipped(skipped or [], str(path))
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         for archive in (_KIT, _TEST):
@@ -76,17 +78,27 @@ def resized(data: bytes) -> bytes:
     return stream.getvalue()
 
 
-def _in_threads(files: Iterator[File]) -> Iterator[tuple[File, bytes]]:
+def _in_threads(files: Iterator[File], skipped: list[str] | None) -> Iterator[tuple[File, bytes]]:
+    """Each file with its resized image; unreadable ones are an error, or are added to `skipped`."""
     with ThreadPoolExecutor() as pool:
         while chunk := list(islice(files, _CHUNK)):
-            yield from zip(chunk, pool.map(_resized_file, chunk), strict=True)
+            for file, image in zip(chunk, pool.map(_resized_or_error, chunk), strict=True):
+                if isinstance(image, bytes):
+                    yield file, image
+                elif skipped is None:
+                    raise UserError(
+                        f"image {file.name} cannot be read: {image}; leave out such images with"
+                        " `python -m sparsity_jax.data prepare imagenet2012 --skip_unreadable`"
+                    )
+                else:
+                    skipped.append(file.name)
 
 
-def _resized_file(file: File) -> bytes:
+def _resized_or_error(file: File) -> bytes | ValueError:
     try:
         return resized(file.data)
     except ValueError as error:
-        raise UserError(f"image {file.name} cannot be read: {error}") from error
+        return error
 
 
 def _synsets(kit: Path) -> dict[int, str]:

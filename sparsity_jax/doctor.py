@@ -1,0 +1,171 @@
+"""Is this machine, and what lies on it, in order? What to paste into a bug report.
+
+python -m sparsity_jax.doctor [--workdir DIR] [--data_dir DIR]
+
+  --workdir   also look at what an experiment left there (nothing is changed)
+  --data_dir  where prepared data lie (default ~/.cache/sparsity_jax, or SPARSITY_JAX_DATA)
+
+Prints versions, devices, memory, the data found, the health of caches and of the workdir, and tries
+the compiled training step. Exit code 0: healthy; 1: something is not, and is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from sparsity_jax import __version__
+from sparsity_jax.data import Dataset, default_data_dir
+from sparsity_jax.data.cache import read_cache
+from sparsity_jax.errors import UserError
+from sparsity_jax.fitting import make_job
+from sparsity_jax.settings import default_config, expand
+from sparsity_jax.storage import lock, seals
+from sparsity_jax.storage import workdir as workdirs
+from sparsity_jax.storage.history import cut_off_line, read_history
+from sparsity_jax.storage.records import read_results
+from sparsity_jax.training import Corpus, advance, init_state
+
+Finding = tuple[bool, str]  # healthy, one line
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
+_STEPS = 30
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 when all is well, 1 when anything is not."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--workdir", type=Path)
+    parser.add_argument("--data_dir", type=Path)
+    asked = parser.parse_args(arguments)
+    healthy = True
+    for well, line in findings(asked.workdir, asked.data_dir or default_data_dir()):
+        print(f"{'ok ' if well else 'BAD'}  {line}", flush=True)
+        healthy &= well
+    print("healthy" if healthy else "not healthy: see the lines that begin with BAD")
+    return 0 if healthy else 1
+
+
+def findings(workdir: Path | None, data_dir: Path) -> Iterator[Finding]:
+    """Everything there is to say, line by line."""
+    yield True, f"sparsity_jax {__version__}, Python {platform.python_version()}"
+    yield True, ", ".join(f"{n} {importlib.metadata.version(n)}" for n in _PACKAGES)
+    for device in jax.devices():
+        yield True, f"device {device}: {device.device_kind}{_device_memory(device)}"
+    yield True, f"host {platform.platform()}, {os.cpu_count()} cores{_memory()}"
+    yield from _data(data_dir)
+    if workdir is not None:
+        yield from _workdir(workdir)
+    yield _self_test()
+
+
+def _device_memory(device: Any) -> str:
+    stats = device.memory_stats() or {}
+    limit = stats.get("bytes_limit")
+    return f", {limit / 2**30:.1f} GiB" if limit else ""
+
+
+def _memory() -> str:
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return ""
+    return f", {os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.1f} GiB memory"
+
+
+def _data(folder: Path) -> Iterator[Finding]:
+    if not folder.is_dir():
+        yield True, f"no data prepared in {folder} yet"
+        return
+    yield True, f"{folder}: {shutil.disk_usage(folder).free / 2**30:.1f} GiB free"
+    for path in sorted(folder.glob("*/*.npz")):
+        dataset = read_cache(path)
+        if dataset is None:
+            yield False, f"{path} is damaged; delete it, it is made again when needed"
+        else:
+            count = f"{len(dataset.train_labels):,} + {len(dataset.test_labels):,} images"
+            yield True, f"data {dataset.name} {dataset.variant}: {count} ({path.name})"
+
+
+def _workdir(folder: Path) -> Iterator[Finding]:
+    if not folder.is_dir():
+        yield False, f"{folder} is not a folder"
+        return
+    if lock.is_held(folder):
+        yield True, f"{folder} is in use by {lock.holder(folder)}"
+    for name, read in (
+        ("config.json", lambda path: workdirs.read_record(path.parent)),
+        ("results.csv", read_results),
+        ("history.jsonl", read_history),
+    ):
+        yield _readable(folder / name, read)
+    if cut_off_line(folder / "history.jsonl"):
+        yield False, "history.jsonl ends in a cut-off line; the same command again mends it"
+    for run in sorted((folder / "runs").glob("*")):
+        problem = seals.problem(run)
+        yield not problem, problem or _progress(run)
+
+
+def _readable(path: Path, read: Callable[[Path], object]) -> Finding:
+    if not path.exists():
+        return False, f"{path} is missing; the same command again makes it"
+    try:
+        read(path)
+    except (UserError, OSError) as error:
+        return False, str(error)
+    return True, f"{path} can be read"
+
+
+def _progress(run: Path) -> str:
+    if (run / seals.NAME).exists():
+        return f"run {run.name}: finished, every file as it was written"
+    steps = [int(p.name) for p in (run / "checkpoints").glob("*") if p.name.isdigit()]
+    at = f"checkpoint at step {max(steps):,}" if steps else "no checkpoint yet"
+    return f"run {run.name}: not finished, {at}"
+
+
+def _self_test() -> Finding:
+    """Train a small network on two colours of noise; it must learn, and twice the same."""
+    try:
+        began = time.monotonic()
+        first, second = _trained(), _trained()
+        seconds = time.monotonic() - began
+    except Exception as error:  # whatever is wrong with the installation
+        return False, f"self-test: {type(error).__name__}: {str(error).splitlines()[0]}"
+    same = all(np.array_equal(a, b) for a, b in zip(first[1], second[1], strict=True))
+    if not (np.isfinite(first[0]) and first[0] < 0.6 and same):
+        return False, f"self-test: loss {first[0]:.3f} (below 0.6 expected), repeatable: {same}"
+    return True, f"self-test: {_STEPS} steps, loss {first[0]:.3f}, repeatable ({seconds:.1f} s)"
+
+
+def _trained() -> tuple[float, list[np.ndarray]]:
+    """Mean loss of the second half of the steps, and all parameters."""
+    random = np.random.default_rng(0)
+    labels = np.arange(80, dtype=np.int32) % 2
+    images = (random.integers(0, 128, (80, 16, 16, 1)) + 127 * labels[:, None, None, None]).astype(
+        np.uint8
+    )
+    noise = Dataset("noise", images, labels, images[:20], labels[:20], ("dark", "bright"))
+    config = default_config()
+    config.data, config.width = "cifar10", "0.0625"  # any set that needs no further settings
+    job = make_job(expand(config)[0], noise, Corpus.of(noise), Path())
+    state = init_state(job.setup, job.hypers)
+    state = advance(job.setup, job.hypers, job.corpus, state, until=_STEPS // 2)
+    half = float(state.loss_sum)
+    state = advance(job.setup, job.hypers, job.corpus, state, until=_STEPS)
+    loss = (float(state.loss_sum) - half) / (_STEPS - _STEPS // 2)
+    return loss, [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""How does a run stop when it is asked to? After the compiled call, with a checkpoint committed.
+
+SIGTERM (preemption, a scheduler's time limit) and SIGINT (Ctrl-C) raise `Interrupted` at once where
+nothing would be lost, and are deferred where a state would be: whoever defers them looks from time
+to time. A second SIGINT is never deferred: it ends the process at once, and the next start goes on
+from the last committed checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_Handler = Callable[[int, FrameType | None], None]
+
+
+class Interrupted(KeyboardInterrupt):
+    """The process was asked to stop, by the signal `signum`."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+def exit_code(error: KeyboardInterrupt) -> int:
+    """The code a shell expects: 143 after SIGTERM, 130 after SIGINT.
+
+    Example:
+      >>> exit_code(Interrupted(signal.SIGTERM)), exit_code(KeyboardInterrupt())
+      (143, 130)
+    """
+    return 128 + int(getattr(error, "signum", signal.SIGINT))
+
+
+@contextlib.contextmanager
+def raising() -> Iterator[None]:
+    """While this lasts, either signal raises `Interrupted`; for the whole of a command."""
+
+    def stop(signum: int, _: FrameType | None) -> None:
+        raise Interrupted(signum)
+
+    with _handled(stop):
+        yield
+
+
+@contextlib.contextmanager
+def deferring() -> Iterator[Callable[[], int | None]]:
+    """While this lasts, either signal is only noted.
+
+    Yields:
+      A function that tells which signal has come, or None. Its caller commits what it has and
+      raises `Interrupted`.
+
+    Example:
+      >>> with deferring() as asked:
+      ...     print(asked())
+      None
+    """
+    noted: list[int] = []
+
+    def note(signum: int, _: FrameType | None) -> None:
+        noted.append(signum)
+        # The default action needs no interpreter, so it also ends a compilation of minutes.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        name = signal.Signals(signum).name
+        print(f"\n{name}: keeping a checkpoint; Ctrl-C stops at once", file=sys.stderr, flush=True)
+
+    with _handled(note):
+        yield lambda: noted[0] if noted else None
+
+
+@contextlib.contextmanager
+def _handled(handler: _Handler) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+    before = {signum: signal.signal(signum, handler) for signum in _SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, former in before.items():
+            signal.signal(signum, signal.SIG_DFL if former is None else former)

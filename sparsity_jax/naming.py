@@ -1,0 +1,61 @@
+"""How are runs told apart whose settings are not all part of a run's name?"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+_COLUMNS = ("data", "network")  # what a table's columns tell apart already
+_LONGEST = 80
+
+
+def labels(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """What to add to each name so that no two are the same: the settings in which namesakes differ.
+
+    Args:
+      names: one name a run.
+      settings: what each run was asked for; values that are dicts count by their entries.
+
+    Returns:
+      Parts such as ('data=cifar10', 'renderings.size=16') for each run; () where its name is its
+      own.
+
+    Example:
+      >>> labels(["a", "a", "b"], [{"size": 1}, {"size": 2}, {"size": 1}])
+      [('size=1',), ('size=2',), ()]
+    """
+    flat = [_flat(each) for each in settings]
+    namesakes = defaultdict(list)
+    for name, values in zip(names, flat, strict=True):
+        namesakes[name].append(values)
+    found = []
+    for name, values in zip(names, flat, strict=True):
+        differing = [
+            key
+            for key, value in values.items()
+            if any(other.get(key, value) != value for other in namesakes[name])
+        ]
+        found.append(tuple(f"{key}={_plain(values[key])}" for key in differing))
+    return found
+
+
+def of_variant(parts: Iterable[str]) -> list[str]:
+    """The labels that no column of the result table shows."""
+    return [part for part in parts if part.partition("=")[0] not in _COLUMNS]
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{key}.{inner}": each for inner, each in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _plain(value: Any) -> str:
+    """A value in characters that a folder's name may have; of long ones, the end."""
+    return re.sub(r"[^\w.+-]+", "-", str(value)).strip("-")[-_LONGEST:]

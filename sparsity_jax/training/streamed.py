@@ -1,0 +1,111 @@
+"""How does a run train on images that stream? The same batches as from the device, fed in time."""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from sparsity_jax.data.stream import Stream, StreamedImages, read, shard
+from sparsity_jax.training.order import epoch_order
+from sparsity_jax.training.state import Hypers, Setup
+
+ORDER_LENGTH = 2**20  # indices handed to the workers at once: whole epochs, and at least one
+_ON_DEVICE = 2  # batches: one is trained on while the next is copied
+
+DeviceBatch = tuple[jax.Array, jax.Array]
+
+
+class StreamedCorpus:
+    """A data set that streams, with the names of `Corpus`: images come in batches, as uint8.
+
+    Batches are a function of (seed, step) and nothing else, and the same ones that a `Corpus` of
+    these images gives: streaming changes no result. Batches are read ahead of the step between
+    calls, as long as each call goes on where the last one ended.
+
+    Args:
+      stream: the images.
+
+    Example:
+      >>> corpus = StreamedCorpus(Stream.of(dataset))
+      >>> images, labels = next(corpus.batches(setup, hypers, start=7, stop=8))
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.train_size = stream.train_size
+        self.train_images = StreamedImages(stream.train, stream.workers)
+        self.test_images = StreamedImages(stream.test, stream.workers)
+        self.mean, self.std = jax.device_put(stream.mean), jax.device_put(stream.std)
+        self._stream = stream
+        self._ahead: tuple[tuple, Iterator[DeviceBatch]] | None = None
+
+    @functools.cached_property
+    def test_labels(self) -> np.ndarray:
+        """int32 (M,), read without decoding the images."""
+        test = self._stream.test
+        return np.array([test.label(index) for index in range(len(test))], np.int32)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Arrays that tell it from other corpora: constants and sizes stand for the pixels."""
+        sizes = (self.train_size, len(self.test_images), *self._stream.image_shape)
+        return iter((np.asarray(self.mean), np.asarray(self.std), np.array(sizes)))
+
+    def batches(
+        self, setup: Setup, hypers: Hypers, *, start: int, stop: int
+    ) -> Iterator[DeviceBatch]:
+        """The batches of steps `start` to `stop` (exclusive) of a run, on the device.
+
+        Yields:
+          uint8 images (batch, H, W, C) as stored, int32 labels (batch,).
+        """
+        who = (int(hypers.seed), setup.batch_size)
+        if self._ahead is None or self._ahead[0] != (*who, start):
+            self.close()
+            feed = _to_device(_host_batches(self._stream, hypers, setup.batch_size, start))
+        else:
+            feed = self._ahead[1]
+        for step in range(start, stop):
+            batch = next(feed)
+            self._ahead = ((*who, step + 1), feed)
+            yield batch
+
+    def close(self) -> None:
+        """End the workers that read ahead."""
+        if self._ahead is not None:
+            self._ahead[1].close()  # type: ignore[attr-defined]
+            self._ahead = None
+
+
+def _to_device(batches: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[DeviceBatch]:
+    waiting: deque[DeviceBatch] = deque()
+    for batch in batches:
+        waiting.append(jax.device_put(batch))
+        if len(waiting) == _ON_DEVICE:
+            yield waiting.popleft()
+
+
+def _host_batches(
+    stream: Stream, hypers: Hypers, batch_size: int, step: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The batches from a step on, without end."""
+    per_epoch = stream.train_size // batch_size
+    epochs_at_once = max(1, ORDER_LENGTH // stream.train_size)
+    index, count = jax.process_index(), jax.process_count()
+    while True:
+        epoch, place = divmod(step, per_epoch)
+        order = orders(hypers, range(epoch, epoch + epochs_at_once), stream.train_size, batch_size)
+        order = order[place * batch_size :]
+        mine = shard(order, batch_size=batch_size, index=index, count=count)
+        yield from read(stream.train, mine, batch_size=batch_size // count, workers=stream.workers)
+        step += len(order) // batch_size
+
+
+def orders(hypers: Hypers, epochs: range, size: int, batch_size: int) -> np.ndarray:
+    """What consecutive epochs see, one after the other, without what fills no last batch."""
+    whole = size - size % batch_size
+    return np.concatenate(
+        [np.asarray(epoch_order(hypers, epoch, size=size))[:whole] for epoch in epochs]
+    )

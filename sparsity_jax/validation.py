@@ -1,0 +1,114 @@
+"""Which values of a config make sense? Every answer but yes is a `UserError` with what is valid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sparsity_jax.data.augment import AUGMENTATIONS
+from sparsity_jax.errors import UserError
+from sparsity_jax.models import NETWORKS, make_plan
+from sparsity_jax.models.networks import parse_width
+from sparsity_jax.optimizers import OPTIMIZERS, REGULARIZERS, WD_MODES
+
+CRITERIA = ("gamma", "l1", "slimming")
+PRUNE_MODES = ("author", "exact")
+
+
+def check_shapes(config: Mapping[str, Any], default: Mapping[str, Any]) -> None:
+    """Raise UserError for nested values of another form than the default's, or without a value."""
+    for field, usual in default.items():
+        if config[field] is None and usual is not None:
+            raise UserError(f"config.{field}=None must have a value; its default is {usual!r}")
+    if not isinstance(config["renderings"], Mapping):
+        raise UserError(f"config.renderings={config['renderings']!r} must be a dict")
+    missing = set(default["renderings"]) - set(config["renderings"])
+    if missing:
+        raise UserError(f"config.renderings lacks {min(missing)}")
+    for field, kind, form in (
+        ("pool_after", int, "layer numbers, such as (1, 3, 5)"),
+        ("prune_layers", str, "layer names, such as ('C1',)"),
+        ("drops", list | tuple, "(epoch, multiplier) pairs"),
+    ):
+        if not all(isinstance(item, kind) for item in config[field]):
+            raise UserError(f"config.{field}={config[field]!r} must hold {form}")
+    numbers = [number for drop in config["drops"] for number in drop]
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise UserError(f"config.drops={config['drops']!r} must hold (epoch, multiplier) pairs")
+
+
+def check_names(config: Mapping[str, Any]) -> None:
+    """Raise UserError for a word that is not on its list, or a width that cannot be read."""
+    for field, valid in (
+        ("network", NETWORKS),
+        ("optimizer", tuple(OPTIMIZERS)),
+        ("regularizer", tuple(REGULARIZERS)),
+        ("wd_mode", tuple(WD_MODES)),
+        ("criterion", CRITERIA),
+        ("prune_mode", PRUNE_MODES),
+    ):
+        if config[field] not in valid:
+            raise UserError(
+                f"config.{field}={config[field]!r} is not known; valid are {', '.join(valid)}"
+            )
+    if config["augment"] not in (None, *AUGMENTATIONS):
+        raise UserError(
+            f"config.augment={config['augment']!r} is not known; valid are "
+            + ", ".join(AUGMENTATIONS)
+        )
+    parse_width(config["width"])
+
+
+def check_numbers(config: Mapping[str, Any]) -> None:
+    """Raise UserError for a number outside its range, or drops out of order."""
+    for field in (
+        "strength",
+        "negative_slope",
+        "gamma_lr_scale",
+        "beta_lr_scale",
+        "evaluations",
+        "device_bytes",
+    ):
+        at_least(field, config[field], 0)
+    for field in ("batch_size", "reference_batch"):
+        at_least(field, config[field], 1)
+    for field in ("epochs", "scale", "learning_rate"):
+        value = config[field]
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise UserError(f"config.{field}={value} must be a number above 0")
+    if not math.isfinite(config["beta_init"]):
+        raise UserError(f"config.beta_init={config['beta_init']} must be a finite number")
+    places = [drop[0] for drop in config["drops"] if len(drop) == 2]
+    if len(places) != len(config["drops"]) or places != sorted(places):
+        raise UserError(
+            f"config.drops={config['drops']} must be (epoch, multiplier) pairs in order of epochs"
+        )
+
+
+def check_pruning(config: Mapping[str, Any]) -> None:
+    """Raise UserError for pruning that cannot be done: before training, not after it."""
+    for field in ("finetune_epochs", "latency_seconds"):
+        at_least(field, config[field], 0)
+    if not 0 <= config["prune_fraction"] < 1:
+        raise UserError(
+            f"config.prune_fraction={config['prune_fraction']} must be 0 or more, and below 1"
+        )
+    if config["criterion"] == "l1" and config["prune_mode"] == "exact":
+        raise UserError(
+            "config.prune_mode='exact' needs filters whose answer is constant; criterion 'l1' "
+            "drops others, prune them with prune_mode='author'"
+        )
+    if layers := config["prune_layers"]:
+        if config["criterion"] != "l1":
+            raise UserError("config.prune_layers is for criterion 'l1' alone; give ()")
+        valid = make_plan(config["network"], classes=10, input_shape=(64, 64, 3)).layer_names
+        for name in layers:
+            if name not in valid:
+                raise UserError(f"config.prune_layers names {name!r}; valid are {', '.join(valid)}")
+
+
+def at_least(field: str, value: float, least: int) -> None:
+    """Raise UserError unless the value is a finite number of at least `least`."""
+    if not (math.isfinite(value) and value >= least):
+        raise UserError(f"config.{field}={value} must be a number of at least {least}")

@@ -1,0 +1,95 @@
+"""The short versions of the trials in `matrix.py`, and stopping on request."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from unittest import mock
+
+import corruption_trials
+import fuzz_trials
+import pytest
+import tiny
+
+from sparsity_jax import fitting, report
+from sparsity_jax import main as command
+from sparsity_jax.storage import lock
+
+
+@pytest.fixture(autouse=True)
+def quick(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARSITY_JAX_DATA", str(tmp_path.parent / "data"))
+    monkeypatch.setattr(report, "build", lambda workdir: (workdir / "report.html").write_text(""))
+
+
+def main(workdir: Path, *more: str) -> int:
+    config = Path(tiny.__file__)
+    with mock.patch.object(
+        sys, "argv", ["main", f"--config={config}", f"--workdir={workdir}", *more]
+    ):
+        return command.main()
+
+
+@pytest.mark.parametrize(
+    ("signum", "code", "step"), [(signal.SIGTERM, 143, 50), (signal.SIGINT, 130, 100)]
+)
+def test_a_signal_commits_a_checkpoint_between_evaluations_and_the_run_goes_on_from_it(
+    tmp_path, monkeypatch, capfd, signum, code, step
+):
+    assert main(tmp_path / "whole") == 0
+    advance = fitting.advance
+
+    def asked_to_stop(*arguments, until):
+        if until == step:
+            os.kill(os.getpid(), signum)
+        return advance(*arguments, until=until)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "advance", asked_to_stop)
+        assert main(tmp_path / "parts") == code
+    said = capfd.readouterr().err
+    assert "to go on: python -m sparsity_jax.main" in said
+    checkpoints = next((tmp_path / "parts" / "runs").iterdir()) / "checkpoints"
+    assert [path.name for path in checkpoints.iterdir()] == [str(step)]
+    assert main(tmp_path / "parts") == 0
+    assert f"120 steps from {step}" in capfd.readouterr().out
+    assert tiny.differing(tmp_path / "parts", tiny.results(tmp_path / "whole")) == []
+
+
+# Orbax leaves the errors of reads that it gave up on to be found by the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_damaged_files_are_never_believed(tmp_path):
+    counts = corruption_trials.run_trials(24, seed=5, folder=tmp_path)
+    assert counts["trials"] == 24
+    assert counts.get("silently wrong", 0) == 0
+    assert counts["repaired"] > 0
+
+
+def test_odd_input_is_read_or_refused(tmp_path, capsys):
+    counts = fuzz_trials.run_trials(2000, seed=0, folder=tmp_path)
+    assert counts["crashed"] == 0, capsys.readouterr().out
+    assert min(counts["refused"], counts["accepted"]) > 100
+
+
+def test_a_vanished_workdir_and_a_held_one_are_named(tmp_path, monkeypatch, capsys):
+    import shutil
+
+    advance = fitting.advance
+
+    def vanishing(*arguments, until):
+        state = advance(*arguments, until=until)
+        shutil.rmtree(tmp_path / "gone")
+        return state
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "advance", vanishing)
+        assert main(tmp_path / "gone") == 2
+    assert "vanished" in capsys.readouterr().err
+    with lock.hold(tmp_path / "held"):
+        assert main(tmp_path / "held") == 2
+    assert f"process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_a_run_that_diverges_names_the_steps_and_ends_there_resumed_or_not(tmp_path, capsys):
+    assert main(tmp_path / "run", "--config.learning_rate=1e30") == 0
+    assert "diverged between steps 0 and 30" in capsys.readouterr().out

@@ -1,0 +1,65 @@
+"""A run on toy images whose network has filters that are known to be dead."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sparsity_jax.data import Dataset
+from sparsity_jax.fitting import make_job
+from sparsity_jax.settings import default_config, expand
+from sparsity_jax.training import Corpus, init_state
+
+DEAD = {"C2": (1, 4), "C6": (0, 1, 5)}
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    """Three classes that differ in brightness; 48 images for training, 30 for testing."""
+    rng = np.random.default_rng(0)
+
+    def split(size):
+        labels = np.arange(size, dtype=np.int32) % 3
+        noise = rng.integers(0, 60, size=(size, 8, 8, 1))
+        return (noise + 80 * labels[:, None, None, None]).astype(np.uint8), labels
+
+    return Dataset("toy", *split(48), *split(30), class_names=("dark", "gray", "light"))
+
+
+@pytest.fixture(scope="session")
+def corpus(dataset) -> Corpus:
+    return Corpus.of(dataset)
+
+
+@pytest.fixture
+def job(dataset, corpus, tmp_path):
+    """Job of a small BasicNet, with some fields of its config changed."""
+
+    def make(**fields):
+        config = default_config()
+        config.data = "folder:toy"
+        config.width, config.pool_after, config.batch_size = "0.125", (1, 3), 8
+        config.epochs, config.drops, config.latency_seconds = 8.0, ((1.0, 0.1),), 0.0
+        config.strength = 1e-3
+        config.update_from_flattened_dict(fields)
+        (run,) = expand(config)
+        made = make_job(run, dataset, corpus, tmp_path)
+        made.folder.mkdir(parents=True, exist_ok=True)
+        return made
+
+    return make
+
+
+def with_dead(state, *, beta):
+    """The state with gamma 0 and beta `beta` in the dead filters."""
+    params = jax.tree.map(np.array, state.params)
+    for layer, filters in DEAD.items():
+        params[layer]["norm"]["scale"][list(filters)] = 0.0
+        params[layer]["norm"]["bias"][list(filters)] = beta
+    return state._replace(params=jax.tree.map(jnp.asarray, params))
+
+
+@pytest.fixture
+def dead_state():
+    """dead_state(job, beta): a fresh state with the dead filters of DEAD."""
+    return lambda job, beta=0.0: with_dead(init_state(job.setup, job.hypers), beta=beta)

@@ -1,0 +1,76 @@
+"""Training after pruning goes on exactly where the run stopped, with fewer filters."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sparsity_jax.finetuning import finetune
+from sparsity_jax.pruning import keep_by, prune, prune_like
+from sparsity_jax.shrinking import shrink
+from sparsity_jax.training import advance, init_state
+
+
+def copied(tree):
+    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), tree)
+
+
+def everything(plan):
+    return {name: np.ones(filters, bool) for name, (_, _, filters) in layers(plan)}
+
+
+def layers(plan):
+    return zip(plan.layer_names, plan.map_shapes, strict=True)
+
+
+def assert_close(a, b, atol=1e-6):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=atol), a, b)
+
+
+def test_with_every_filter_kept_it_is_the_run_going_on(job):
+    """The optimizer's memory, the step count, the epoch's order and the schedule all carry over."""
+    made = job()
+    state = advance(made.setup, made.hypers, made.corpus, init_state(made.setup, made.hypers),
+                    until=8)  # fmt: skip
+    longer = advance(made.setup, made.hypers, made.corpus, copied(state), until=13)
+    plan = made.setup.plan
+    keep = everything(plan)
+    variables = finetune(made, state, keep, prune(plan, state.variables, keep), steps=5)
+    jax.tree.map(np.testing.assert_array_equal, variables, jax.device_get(longer.variables))
+    assert int(state.step) == 8  # and the run's own state can still be used
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_without_dead_filters_it_trains_as_with_silenced_ones(job, dead_state, optimizer):
+    """gamma = beta = 0 gets no gradient: the dense network trains its other filters alike."""
+    made = job(optimizer=optimizer)
+    state = dead_state(made)
+    plan, keep = made.setup.plan, keep_by("gamma", state.variables)
+    variables = finetune(made, state, keep, prune(plan, state.variables, keep), steps=3)
+    setup = dataclasses.replace(made.setup, drops=())  # fine-tuning from step 0 has met no drop
+    dense = advance(setup, made.hypers, made.corpus, copied(state), until=3)
+    assert_close(variables, jax.device_get(prune_like(dense.variables, plan, keep)), atol=1e-4)
+
+
+def test_the_learning_rate_is_the_runs_last(job):
+    """A drop that the run did not reach is not reached by fine-tuning either."""
+    late, never = job(drops=((0.5, 0.1), (1.5, 0.0))), job(drops=((0.5, 0.1),))
+    plan = late.setup.plan
+    keep = everything(plan)
+    state = advance(late.setup, late.hypers, late.corpus, init_state(late.setup, late.hypers),
+                    until=1)  # fmt: skip
+    small = prune(plan, state.variables, keep)
+    tuned = [finetune(made, state, keep, small, steps=3) for made in (late, never)]
+    jax.tree.map(np.testing.assert_array_equal, *tuned)
+
+
+def test_the_record_holds_the_errors_before_and_after(job, dead_state):
+    made = job(finetune_epochs=2.0, reference_batch=8)
+    shrunk = shrink(made, dead_state(made))
+    record = shrunk.record
+    assert record.finetune_steps == 12
+    assert record.error_before_finetuning == record.masked_test_error
+    assert record.pruned_test_error == shrunk.score.error
+    assert made.run.variant.endswith("finetune=2")
