@@ -77,6 +77,7 @@ def default_config() -> ConfigDict:
     config.prune_mode = "author"  # drops beta; 'exact' folds act(beta) into the layers that follow
     config.finetune_epochs = 0.0  # train on after pruning, at the run's last learning rate
     config.latency_seconds = 3.0  # spent on timing each run's networks; 0: not timed
+    config.gamma_l1 = 0.0  # strength of an L1 penalty on gamma while training (Network Slimming)
     config.seeds = 1  # repeat every run with seeds 0 ... seeds - 1
     config.sweep = ()  # dicts of overrides, one a run
     config.lock()
@@ -119,6 +120,7 @@ class Run:
     prune_mode: str
     finetune_epochs: float
     latency_seconds: float
+    gamma_l1: float
     seed: int
     labels: tuple[str, ...] = ()  # what else tells it from other runs of its grid
 
@@ -181,6 +183,7 @@ def _variant_parts(run: Run) -> list[str]:
         ("" if run.pool_after == (1, 3, 5) else f"pool={'-'.join(map(str, run.pool_after))}"),
         ("" if run.flip else "flip=off"),
         ("" if run.augment == _default_augment(run.data) else f"augment={run.augment}"),
+        ("" if run.gamma_l1 == 0 else f"gamma_l1={strength_text(run.gamma_l1)}"),
         ("" if run.criterion == "gamma" else _baseline(run)),
         ("" if run.prune_mode == "author" else f"prune={run.prune_mode}"),
         ("" if run.finetune_epochs == 0 else f"finetune={run.finetune_epochs:g}"),

@@ -75,7 +75,8 @@ def check_numbers(config: Mapping[str, Any]) -> None:
         at_least(field, config[field], 1)
     for field in ("epochs", "scale", "learning_rate"):
         value = config[field]
-        if value is not None and not (math.isfinite(value) and value > 0):
+        number = isinstance(value, int | float) and math.isfinite(value)
+        if value is not None and not (number and value > 0):
             raise UserError(f"config.{field}={value} must be a number above 0")
     if not math.isfinite(config["beta_init"]):
         raise UserError(f"config.beta_init={config['beta_init']} must be a finite number")
@@ -88,7 +89,7 @@ def check_numbers(config: Mapping[str, Any]) -> None:
 
 def check_pruning(config: Mapping[str, Any]) -> None:
     """Raise UserError for pruning that cannot be done: before training, not after it."""
-    for field in ("finetune_epochs", "latency_seconds"):
+    for field in ("finetune_epochs", "latency_seconds", "gamma_l1"):
         at_least(field, config[field], 0)
     if not 0 <= config["prune_fraction"] < 1:
         raise UserError(
@@ -110,5 +111,5 @@ def check_pruning(config: Mapping[str, Any]) -> None:
 
 def at_least(field: str, value: float, least: int) -> None:
     """Raise UserError unless the value is a finite number of at least `least`."""
-    if not (math.isfinite(value) and value >= least):
+    if not (isinstance(value, int | float) and math.isfinite(value) and value >= least):
         raise UserError(f"config.{field}={value} must be a number of at least {least}")

@@ -76,8 +76,7 @@ def choose(x_shape: tuple[int, ...], kernel_shape: tuple[int, ...], *, backend: 
 def max_pool(x: jax.Array) -> jax.Array:
     """Take the maximum of each 2x2 square, stride 2; an odd last row or column is dropped.
 
-    Where several of the four are the maximum, they share the gradient evenly on a CPU, and the
-    first gets all of it elsewhere.
+    Where several of the four are the maximum, the first gets the gradient.
 
     Args:
         x: activations (N, H, W, C).
@@ -121,33 +120,38 @@ def batch_norm(
     return y.reshape(x.shape), mean, var
 
 
-def _squares(x: jax.Array) -> jax.Array:
-    """(N, H, W, C) -> (N, H // 2, 2, W // 2, 2, C)."""
-    n, height, width, channels = x.shape
-    x = x[:, : height // 2 * 2, : width // 2 * 2]
-    return x.reshape(n, height // 2, 2, width // 2, 2, channels)
-
-
 @jax.custom_vjp
 def _max_pool(x: jax.Array) -> jax.Array:
-    return _squares(x).max((2, 4))
+    return _max_pool_forward(x)[0]
 
 
-def _max_pool_forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    y = _max_pool(x)
-    return y, (x, y)
+def _max_pool_forward(
+    x: jax.Array,
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
+    """The maxima, where they were (lower row, right column), and a scrap that knows x's shape.
+
+    The places are saved because asking x == y later would be wrong: the compiler may compute x
+    anew for the question and round it differently.
+    """
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    (a, b), (c, d) = ([x[:, i:height:2, j:width:2] for j in (0, 1)] for i in (0, 1))
+    upper, lower = jnp.maximum(a, b), jnp.maximum(c, d)
+    low = lower > upper
+    right = jnp.where(low, d > c, b > a)
+    return jnp.maximum(upper, lower), (low, right, x[:0])
 
 
-def _max_pool_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array]:
-    x, y = saved
-    height, width = x.shape[1:3]
-    corners = [
-        x[:, i : height // 2 * 2 : 2, j : width // 2 * 2 : 2] for i in (0, 1) for j in (0, 1)
-    ]
-    share = dy / sum((corner == y).astype(dy.dtype) for corner in corners)
-    dx = jnp.where(_squares(x) == y[:, :, None, :, None], share[:, :, None, :, None], 0)
-    dx = dx.reshape(len(x), height // 2 * 2, width // 2 * 2, -1)
-    return (jnp.pad(dx, ((0, 0), (0, height % 2), (0, width % 2), (0, 0))),)
+def _max_pool_backward(
+    saved: tuple[jax.Array, jax.Array, jax.Array], dy: jax.Array
+) -> tuple[jax.Array]:
+    low, right, scrap = saved
+    n, height, width, channels = dy.shape
+    row, column = (jnp.array([False, True]).reshape(s) for s in ((2, 1, 1, 1), (2, 1)))
+    low, right, dy = (a[:, :, None, :, None] for a in (low, right, dy))
+    dx = jnp.where((low == row) & (right == column), dy, 0)
+    dx = dx.reshape(n, 2 * height, 2 * width, channels)
+    odd = [(0, full % 2) for full in scrap.shape[1:3]]
+    return (jnp.pad(dx, ((0, 0), *odd, (0, 0))),)
 
 
 _max_pool.defvjp(_max_pool_forward, _max_pool_backward)

@@ -56,13 +56,13 @@ class Theme:
     def rc(self) -> dict[str, Any]:
         """matplotlib's settings for this theme."""
         text = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor")
-        inks = {name: self.ink for name in (*text, "ytick.labelcolor", "legend.labelcolor")}
+        inks = dict.fromkeys((*text, "ytick.labelcolor", "legend.labelcolor"), self.ink)
         lines = ("axes.edgecolor", "xtick.color", "ytick.color", "grid.color", "hatch.color")
         faces = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
         return (
             inks
-            | {name: self.faint for name in lines}
-            | {name: self.face for name in faces}
+            | dict.fromkeys(lines, self.faint)
+            | dict.fromkeys(faces, self.face)
             | {
                 "font.family": "DejaVu Sans", "font.size": 8.5, "axes.titlesize": 8.5,
                 "axes.titleweight": "bold", "axes.labelsize": 8.5, "xtick.labelsize": 8,

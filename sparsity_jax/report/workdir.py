@@ -157,9 +157,7 @@ def _cut(path: Path) -> tuple[str, ...]:
     return (f"{path.name} ends in a line that was cut off; the line is ignored",)
 
 
-def _tolerant(
-    read: Callable[[Path], _Content], path: Path, problems: list[str]
-) -> _Content | None:
+def _tolerant(read: Callable[[Path], _Content], path: Path, problems: list[str]) -> _Content | None:
     """What `read` makes of the file; None for no file, and for a bad one, which is noted."""
     try:
         return read(path)

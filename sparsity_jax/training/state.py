@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
 from sparsity_jax.data import Dataset
 from sparsity_jax.models import Plan
@@ -39,6 +40,7 @@ class Setup:
     drops: tuple[tuple[int, float], ...]
     flip: bool
     augment: str = "flip"  # one of data.augment.AUGMENTATIONS
+    slimming: bool = False  # with an L1 penalty on gamma; without one, its word is left out
 
 
 class Hypers(NamedTuple):
@@ -50,6 +52,7 @@ class Hypers(NamedTuple):
     beta_lr_scale: jax.Array
     beta_init: jax.Array
     seed: jax.Array
+    gamma_l1: ArrayLike = 0.0
 
 
 class State(NamedTuple):
@@ -81,14 +84,15 @@ def make_setup(run: Run, plan: Plan, train_size: int) -> Setup:
         drops=run.drop_steps(train_size),
         flip=run.flip,
         augment=run.augment,
+        slimming=run.gamma_l1 > 0,
     )
 
 
 def make_hypers(run: Run) -> Hypers:
     """The traced numbers of a run (a run without regularizer has strength 0)."""
-    names = Hypers._fields[:-1]
+    names = [name for name in Hypers._fields if name != "seed"]
     return Hypers(
-        *(jnp.float32(getattr(run, name)) for name in names),
+        **{name: jnp.float32(getattr(run, name)) for name in names},
         seed=jnp.uint32(run.seed),
     )
 
@@ -104,6 +108,7 @@ def make_rule(setup: Setup, hypers: Hypers) -> optax.GradientTransformation:
         gamma_lr_scale=hypers.gamma_lr_scale,
         beta_lr_scale=hypers.beta_lr_scale,
         wd_mode=setup.wd_mode,
+        gamma_l1=jnp.asarray(hypers.gamma_l1) if setup.slimming else None,
     )
 
 

@@ -124,7 +124,7 @@ def loads_or_refuses(content, place):
     path = place / "pets.bin"
     path.write_bytes(content)
     try:
-        dataset = folder._decode(folder._look(path), False)
+        dataset = folder._decode(folder._look(path), skip_unreadable=False, progress=False)
     except UserError as error:
         assert len(str(error).splitlines()) == 1  # noqa: PT017
     else:
