@@ -51,7 +51,17 @@ def test_without_dead_filters_it_trains_as_with_silenced_ones(job, dead_state, o
     variables = finetune(made, state, keep, prune(plan, state.variables, keep), steps=3)
     setup = dataclasses.replace(made.setup, drops=())  # fine-tuning from step 0 has met no drop
     dense = advance(setup, made.hypers, made.corpus, copied(state), until=3)
-    assert_close(variables, jax.device_get(prune_like(dense.variables, plan, keep)), atol=1e-4)
+    alike = jax.device_get(prune_like(dense.variables, plan, keep))
+    # Adam moves a weight by a whole learning rate whatever the size of its gradient, so that one
+    # whose gradient is all rounding may go either way: a few may, by so much, and no others.
+    apart = [
+        np.abs(a - b).ravel()
+        for a, b in zip(jax.tree.leaves(variables), jax.tree.leaves(alike), strict=True)
+    ]
+    apart = np.concatenate(apart)
+    assert (apart > 1e-3).mean() == 0 or optimizer == "adam"
+    assert (apart > 1e-4).mean() < 1e-3
+    assert apart.max() <= 2 * 3 * made.run.learning_rate
 
 
 def test_the_learning_rate_is_the_runs_last(job):
