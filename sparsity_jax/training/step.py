@@ -60,32 +60,13 @@ def advance(
     return jax.block_until_ready(state)
 
 
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=4)
 def _take_steps(
     setup: Setup, hypers: Hypers, corpus: Corpus, order: jax.Array, state: State, count: int
 ) -> State:
-    """`count` steps within one epoch: one call each on CPU, one call for all elsewhere.
+    """`count` steps within one epoch in one call: launching is paid once, and so are a program's
+    temporary buffers, which a CPU otherwise faults in anew (43,000 pages a step at width 1)."""
 
-    A loop inside the program would save nothing on a CPU, whose steps are long, and XLA compiles
-    what stands inside loops less well there. On accelerators launching dominates.
-    """
-    if jax.default_backend() == "cpu":
-        for _ in range(count):
-            state = _one_step(setup, hypers, corpus, order, state)
-        return state
-    return _many_steps(setup, hypers, corpus, order, state, count)
-
-
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=4)
-def _one_step(
-    setup: Setup, hypers: Hypers, corpus: Corpus, order: jax.Array, state: State
-) -> State:
-    return train_step(setup, hypers, state, *next_batch(setup, hypers, corpus, order, state))
-
-
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=4)
-def _many_steps(
-    setup: Setup, hypers: Hypers, corpus: Corpus, order: jax.Array, state: State, count: jax.Array
-) -> State:
     def body(_: jax.Array, state: State) -> State:
         return train_step(setup, hypers, state, *next_batch(setup, hypers, corpus, order, state))
 

@@ -9,7 +9,7 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from sparsity_jax.training import Hypers, advance, init_state
-from sparsity_jax.training.step import _one_step, epoch_order, next_batch, train_step
+from sparsity_jax.training.step import _take_steps, epoch_order, next_batch, train_step
 
 ORACLE = Path(__file__).with_name("oracle.npz")
 
@@ -90,12 +90,12 @@ def test_batches_within_an_epoch_are_the_order_cut_up(with_setup, corpus):
 
 
 def test_ten_strengths_times_three_seeds_compile_once(setup, corpus):
-    _one_step.clear_cache()
+    _take_steps.clear_cache()
     for strength in np.logspace(-5, -1, 10):
         for seed in range(3):
             numbers = hypers(seed=seed, strength=strength)
             advance(setup, numbers, corpus, init_state(setup, numbers), until=2)
-    assert _one_step._cache_size() == 1
+    assert _take_steps._cache_size() == 1
 
 
 def test_it_learns(setup, corpus):
