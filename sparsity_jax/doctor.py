@@ -29,7 +29,7 @@ from sparsity_jax import __version__
 from sparsity_jax.data import Dataset, default_data_dir
 from sparsity_jax.data.cache import read_cache
 from sparsity_jax.errors import UserError
-from sparsity_jax.fitting import make_job
+from sparsity_jax.jobs import make_job
 from sparsity_jax.settings import default_config, expand
 from sparsity_jax.storage import lock, seals
 from sparsity_jax.storage import workdir as workdirs

@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 
 from sparsity_jax import __version__, data, report
 from sparsity_jax.data import Dataset, Stream
-from sparsity_jax.fitting import Job, fit, make_job, settings_digest
+from sparsity_jax.fitting import Fitted, fit
+from sparsity_jax.jobs import Job, groups, make_job, memory_line, settings_digest
 from sparsity_jax.outcome import notes, settle
 from sparsity_jax.settings import Run, expand
 from sparsity_jax.storage import lock, seals
@@ -55,14 +56,35 @@ def run(config: ConfigDict, workdir: Path, *, overwrite: bool = False, command: 
         workdirs.clear(workdir) if overwrite else workdirs.reopen(workdir)
         _write_config(workdir, settled, runs, command)
         seals.write_views(workdir, _in_order(runs, done))
-        for job in jobs:
-            fitted = fit(job, place=f"{runs.index(job.run) + 1}/{len(runs)}")
-            seal = seals.Seal(settle(job, fitted), tuple(fitted.trace.lines()), notes(job, fitted))
-            seals.write_seal(job.folder, seal, of=settings_digest(job.run))
-            done[job.run.name] = seal
-            seals.write_views(workdir, _in_order(runs, done))
+        for group in groups(jobs, most=settled["members"]):
+            if len(group) > 1:
+                print(memory_line(group))
+            fitted = fit(
+                group,
+                place=_place(group, runs),
+                mapping=settled["member_map"],
+                device_map=settled["device_map"],
+            )
+            for job, its in zip(group, fitted, strict=True):
+                done[job.run.name] = _sealed(job, its)
+                seals.write_views(workdir, _in_order(runs, done))
         report.build(workdir)
     _say_where(workdir, _in_order(runs, done))
+
+
+def _place(group: Sequence[Job], runs: Sequence[Run]) -> str:
+    """Which runs of how many: '3/12', '3-6/12', or '3, 7/12'."""
+    numbers = [runs.index(job.run) + 1 for job in group]
+    row = numbers == list(range(numbers[0], numbers[-1] + 1))
+    ends = f"{numbers[0]}-{numbers[-1]}" if row else ", ".join(map(str, numbers))
+    return f"{ends if len(numbers) > 1 else numbers[0]}/{len(runs)}"
+
+
+def _sealed(job: Job, fitted: Fitted) -> seals.Seal:
+    """A trained run measured, pruned and declared finished."""
+    seal = seals.Seal(settle(job, fitted), tuple(fitted.trace.lines()), notes(job, fitted))
+    seals.write_seal(job.folder, seal, of=settings_digest(job.run))
+    return seal
 
 
 def _finished(workdir: Path, runs: tuple[Run, ...]) -> dict[str, seals.Seal]:

@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sparsity_jax.fitting import STEPS_BETWEEN_LOOKS, Job
+from sparsity_jax.fitting import STEPS_BETWEEN_LOOKS
+from sparsity_jax.jobs import Job
 from sparsity_jax.models import Plan
 from sparsity_jax.progress import Progress
 from sparsity_jax.pruning import prune_opt_state

@@ -1,75 +1,41 @@
-"""How does one run get trained, observed and kept: steps, evaluations, checkpoints."""
+"""How do runs get trained, observed and kept: steps, evaluations, checkpoints."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import math
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from sparsity_jax.data import Dataset, Stream
-from sparsity_jax.data.augment import seen_shape
 from sparsity_jax.errors import UserError
 from sparsity_jax.interruption import Interrupted, deferring
-from sparsity_jax.models import make_plan
-from sparsity_jax.optimizers.schedules import step_schedule
+from sparsity_jax.jobs import Job
+from sparsity_jax.observing import observe
 from sparsity_jax.progress import Progress
-from sparsity_jax.settings import Run
-from sparsity_jax.sparsity import gamma_sparsity
-from sparsity_jax.storage import digests
-from sparsity_jax.storage.checkpoints import Checkpoints
-from sparsity_jax.storage.history import Evaluation, append_history, truncate_after
+from sparsity_jax.storage.checkpoints import Checkpoints, Restored
+from sparsity_jax.storage.history import append_history, truncate_after
 from sparsity_jax.storage.trace import Trace
-from sparsity_jax.training import (
-    Corpus,
-    Hypers,
-    Setup,
-    State,
-    StreamedCorpus,
-    advance,
-    evaluate,
-    init_state,
-    make_hypers,
-    make_setup,
+from sparsity_jax.training import State, init_state
+from sparsity_jax.training.population import (
+    Layout,
+    advance_members,
+    choose_layout,
+    member,
+    on_devices,
+    stack,
 )
 
-LEAST_EVALUATIONS = 10  # of a run that is shorter than as many epochs
 STEPS_BETWEEN_LOOKS = 50  # how often the loss is looked at, and whether to checkpoint or stop
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """One run made concrete on its data: what program, which numbers, how long, kept where."""
-
-    run: Run
-    dataset: str
-    setup: Setup
-    hypers: Hypers
-    corpus: Corpus | StreamedCorpus
-    steps: int
-    workdir: Path
-
-    @property
-    def folder(self) -> Path:
-        """Where the run keeps its files."""
-        return self.workdir / "runs" / self.run.name
-
-    @property
-    def marks(self) -> list[int]:
-        """The steps at which the run is evaluated; the last is its end."""
-        epochs = math.ceil(self.run.epochs * self.run.scale)
-        count = min(self.run.evaluations or max(LEAST_EVALUATIONS, epochs), self.steps)
-        return [round(self.steps * place / count) for place in range(1, count + 1)]
-
-
-@dataclasses.dataclass(frozen=True)
 class Fitted:
-    """A run at its end: its state, what was observed on the way, the time spent.
+    """A run at its end: its state, what was observed on the way, its share of the time spent.
 
     `diverged` is the range of steps in which the loss stopped being finite, where it did.
     """
@@ -77,207 +43,213 @@ class Fitted:
     state: State
     trace: Trace
     seconds: float
-    status: str
+    diverged: tuple[int, int] | None = None
+
+    @property
+    def status(self) -> str:
+        """As results.csv says it."""
+        return "diverged" if self.diverged else "finished"
+
+
+@dataclasses.dataclass
+class _Member:
+    """One run while its group trains. `diverged` ends it: the rest of the group goes on."""
+
+    job: Job
+    checkpoints: Checkpoints
+    trace: Trace = dataclasses.field(default_factory=Trace)
     diverged: tuple[int, int] | None = None
 
 
-def make_job(
-    run: Run, dataset: Dataset | Stream, corpus: Corpus | StreamedCorpus, workdir: Path
-) -> Job:
-    """Fit a run to its data.
+def fit(
+    jobs: Sequence[Job],
+    *,
+    place: str = "",
+    mapping: str | None = None,
+    device_map: str = "shard_map",
+) -> list[Fitted]:
+    """Train a group of runs to their end in one program, from their newest common checkpoint.
 
-    Raises:
-      UserError: a batch larger than the training set, or images too small for the network.
-    """
-    size = dataset.train_size
-    for field in ("batch_size", "reference_batch"):
-        if getattr(run, field) > size:
-            raise UserError(
-                f"config.{field}={getattr(run, field)} is larger than the {size} training images "
-                f"of {dataset.name}; give at most {size}"
-            )
-    plan = make_plan(
-        run.network,
-        classes=dataset.classes,
-        input_shape=seen_shape(run.augment, dataset.image_shape),
-        width=run.width,
-        pool_after=run.pool_after,
-        negative_slope=run.negative_slope,
-    )
-    return Job(
-        run=run,
-        dataset=dataset.name,
-        setup=make_setup(run, plan, size),
-        hypers=make_hypers(run),
-        corpus=corpus,
-        steps=run.steps(size),
-        workdir=workdir,
-    )
-
-
-def fit(job: Job, *, place: str = "") -> Fitted:
-    """Train a run to its end, from its newest checkpoint if it has one.
-
-    A run whose loss stops being finite ends there: its status is 'diverged'. A signal to stop is
-    heeded after the compiled call, once a checkpoint is committed.
+    A run whose loss stops being finite ends there: its status is 'diverged', and no other notices.
+    A signal to stop is heeded after the compiled call, once checkpoints are committed.
 
     Args:
-      job: the run on its data.
-      place: which run of how many, for the progress bar.
+      jobs: one or more runs, alike as `jobs.groups` has them.
+      place: which runs of how many, for the progress bar.
+      mapping: how members share a device, as `training.population.choose_layout` takes it.
+      device_map: how they go to devices.
 
     Returns:
-      The state at the end with everything observed.
+      For each job, the state at its end with everything observed.
 
     Raises:
       Interrupted: SIGTERM or SIGINT; the next call goes on from there.
       UserError: no checkpoint can be written, or the workdir has vanished.
     """
-    with deferring() as asked, Checkpoints(job.folder / "checkpoints", of=_of(job)) as checkpoints:
-        state, trace, seconds = _start(job, checkpoints)
-        keeper = _Keeper(job, checkpoints, trace, asked, seconds)
-        first, diverged = int(state.step), None
-        with Progress(job.run.name, total=job.steps, start=first, place=place) as progress:
-            for mark in [mark for mark in job.marks if mark > first]:
-                state, diverged = _advance(job, state, mark, progress, keeper.look)
-                state, evaluation = _observe(job, state, trace)
-                progress.evaluated(evaluation)
-                if diverged:
-                    break
-                keeper.look(state)
-        return Fitted(
-            state, trace, keeper.seconds, "diverged" if diverged else "finished", diverged
-        )
+    layout = choose_layout(
+        len(jobs), mapping=mapping, device_map=device_map, devices=jax.local_device_count()
+    )
+    with deferring() as asked, contextlib.ExitStack() as opened:
+        members = [
+            _Member(job, opened.enter_context(_checkpoints(job)))
+            for job in jobs
+        ]  # fmt: skip
+        state, seconds = _start(members)
+        return _Fit(members, state, layout, asked, seconds).run(place)
 
 
-def settings_digest(run: Run) -> str:
-    """Of everything that a run was asked for."""
-    return digests.of_json(dataclasses.asdict(run))
+def _checkpoints(job: Job) -> Checkpoints:
+    return Checkpoints(job.folder / "checkpoints", of=job.identity)
 
 
-def _of(job: Job) -> str:
-    """What the checkpoints of a job are checkpoints of: its settings on its very data."""
-    arrays = [digests.of_array(np.asarray(array)) for array in job.corpus]
-    return digests.of_json([settings_digest(job.run), *arrays])
+def _start(members: Sequence[_Member]) -> tuple[State, float]:
+    """The stacked state to go on from and the seconds spent on it; fills in the members' pasts."""
+    fresh = [init_state(each.job.setup, each.job.hypers) for each in members]
+    found = _newest_common(members, fresh)
+    for i, each in enumerate(members):
+        history = each.job.workdir / "history.jsonl"
+        truncate_after(history, each.job.run.name, -1)
+        each.checkpoints.forget_after(found[i].step if found else -1)
+        if found:
+            restored = found[i]
+            each.trace = Trace.of(restored.notes["evaluations"], restored.arrays)
+            each.diverged = tuple(restored.notes.get("diverged") or ()) or None
+            append_history(history, each.trace.evaluations)
+    if not found:
+        return stack(fresh), 0.0
+    return stack([restored.state for restored in found]), found[0].notes["seconds"]
 
 
-class _Keeper:
-    """When a state is saved: every minute, at the end, and before stopping when asked to."""
+def _newest_common(members: Sequence[_Member], like: Sequence[State]) -> list[Restored]:
+    """Every member's checkpoint of the newest step that all of them have; [] if there is none."""
+    at_most = None
+    while True:
+        found = [
+            each.checkpoints.restore(state, at_most=at_most)
+            for each, state in zip(members, like, strict=True)
+        ]
+        whole = [restored for restored in found if restored is not None]
+        if len(whole) < len(found):
+            return []
+        steps = {restored.step for restored in whole}
+        if len(steps) == 1:
+            return whole
+        at_most = min(steps)
+
+
+class _Fit:
+    """A group on its way: its members, their stacked state, when it was last saved."""
 
     def __init__(
         self,
-        job: Job,
-        checkpoints: Checkpoints,
-        trace: Trace,
+        members: Sequence[_Member],
+        state: State,
+        layout: Layout,
         asked: Callable[[], int | None],
         seconds_before: float,
     ) -> None:
-        self._job, self._checkpoints, self._trace, self._asked = job, checkpoints, trace, asked
+        self._members, self._state, self._layout, self._asked = members, state, layout, asked
+        self._setup, self._job = members[0].job.setup, members[0].job
+        self._hypers = stack([each.job.hypers for each in members])
+        self._corpus = on_devices(self._job.corpus, layout)
         self._saved_at = time.monotonic()
         self._began = self._saved_at - seconds_before
+        self._ended: dict[int, State] = {}  # where members that diverged did
 
     @property
-    def seconds(self) -> float:
-        """Spent on the run so far, before interruptions too."""
+    def _step(self) -> int:
+        return int(self._state.step[0])
+
+    @property
+    def _seconds(self) -> float:
+        """Spent on the group so far, before interruptions too."""
         return time.monotonic() - self._began
 
-    def look(self, state: State) -> None:
-        """Save the state if it is time to; stop if that was asked for."""
-        if not self._job.folder.is_dir():
-            raise UserError(f"{self._job.folder} has vanished during the run; nothing more is kept")
-        signum, step = self._asked(), int(state.step)
+    @property
+    def _training(self) -> list[_Member]:
+        return [each for each in self._members if not each.diverged]
+
+    def run(self, place: str) -> list[Fitted]:
+        """Train to the end."""
+        first, others = self._step, len(self._members) - 1
+        name = self._job.run.name + (f" and {others} more" if others else "")
+        with Progress(name, total=self._job.steps, start=first, place=place) as progress:
+            for mark in [mark for mark in self._job.marks if mark > first]:
+                self._advance(mark, progress)
+                if not self._training:
+                    break
+                progress.evaluated(*self._observe(self._training))
+                self._state = self._state._replace(loss_sum=jnp.zeros_like(self._state.loss_sum))
+                self._look()
+        state, share = jax.device_get(self._state), self._seconds / len(self._members)
+        return [
+            Fitted(self._ended.get(i, member(state, i)), each.trace, share, each.diverged)
+            for i, each in enumerate(self._members)
+        ]
+
+    def _advance(self, mark: int, progress: Progress) -> None:
+        """Train until a mark, looking up on the way; ends early when every member has diverged.
+
+        Looks are at multiples of STEPS_BETWEEN_LOOKS, wherever the group was resumed, so that a run
+        that diverges ends at the same step whether it was interrupted or not.
+        """
+        since = max((mark for mark in (0, *self._job.marks) if mark <= self._step), default=0)
+        while self._training and (step := self._step) < mark:
+            until = min(step - step % STEPS_BETWEEN_LOOKS + STEPS_BETWEEN_LOOKS, mark)
+            self._state = advance_members(
+                self._setup, self._hypers, self._corpus, self._state,
+                until=until, layout=self._layout,
+            )  # fmt: skip
+            losses = np.asarray(self._state.loss_sum) / (until - since)
+            self._end_diverged(losses, (step, until))
+            if self._training:
+                progress.at(until, loss=float(losses[np.isfinite(losses)].mean()))
+                if until < mark:  # at the mark itself, the evaluation comes first
+                    self._look()
+
+    def _end_diverged(self, losses: np.ndarray, steps: tuple[int, int]) -> None:
+        """Observe the members whose loss is no longer finite for the last time."""
+        for i, each in enumerate(self._members):
+            if not each.diverged and not np.isfinite(losses[i]):
+                self._observe([each])
+                self._ended[i] = jax.device_get(member(self._state, i))
+                each.diverged = steps
+
+    def _observe(self, members: Sequence[_Member]) -> list:
+        state = jax.device_get(self._state)
+        return [
+            observe(each.job, member(state, i), each.trace)
+            for i, each in enumerate(self._members)
+            if any(each is chosen for chosen in members)
+        ]
+
+    def _look(self) -> None:
+        """Save the states if it is time to; stop if that was asked for."""
+        for each in self._members:
+            if not each.job.folder.is_dir():
+                raise UserError(
+                    f"{each.job.folder} has vanished during the run; nothing more is kept"
+                )
+        signum = self._asked()
         late = time.monotonic() - self._saved_at > SECONDS_BETWEEN_CHECKPOINTS
-        if late or signum is not None or step == self._job.steps:
-            self._checkpoints.save(
-                step,
-                state,
-                arrays=self._trace.arrays(),
-                notes={"evaluations": self._trace.lines(), "seconds": self.seconds},
-            )
-            self._saved_at = time.monotonic()
+        if late or signum is not None or self._step == self._job.steps:
+            self._save()
         if signum is not None:
-            self._checkpoints.wait()
+            for each in self._members:
+                each.checkpoints.wait()
             raise Interrupted(signum)
 
-
-def _start(job: Job, checkpoints: Checkpoints) -> tuple[State, Trace, float]:
-    """The state to go on from, what was observed up to it, and the seconds spent on it."""
-    fresh = init_state(job.setup, job.hypers)
-    restored = checkpoints.restore(like=fresh)
-    history = job.workdir / "history.jsonl"
-    truncate_after(history, job.run.name, -1)
-    if restored is None:
-        return fresh, Trace(), 0.0
-    trace = Trace.of(restored.notes["evaluations"], restored.arrays)
-    append_history(history, trace.evaluations)
-    return restored.state, trace, restored.notes["seconds"]
-
-
-def _advance(
-    job: Job, state: State, mark: int, progress: Progress, look: Callable[[State], None]
-) -> tuple[State, tuple[int, int] | None]:
-    """Train until a mark, looking up on the way; ends early in steps (after, until) of no loss.
-
-    Looks are at multiples of STEPS_BETWEEN_LOOKS, wherever the run was resumed, so that a run that
-    diverges ends at the same step whether it was interrupted or not.
-    """
-    since = _last_mark(job, int(state.step))
-    while (step := int(state.step)) < mark:
-        until = min(step - step % STEPS_BETWEEN_LOOKS + STEPS_BETWEEN_LOOKS, mark)
-        state = advance(job.setup, job.hypers, job.corpus, state, until=until)
-        loss = float(state.loss_sum) / (until - since)
-        progress.at(until, loss=loss)
-        if not math.isfinite(loss):
-            return state, (step, until)
-        if until < mark:  # at the mark itself, the evaluation comes first
-            look(state)
-    return state, None
-
-
-def _last_mark(job: Job, step: int) -> int:
-    return max((mark for mark in (0, *job.marks) if mark <= step), default=0)
-
-
-def _observe(job: Job, state: State, trace: Trace) -> tuple[State, Evaluation]:
-    """Evaluate a state, add what was seen to the trace and to history.jsonl, start a new sum."""
-    step = int(state.step)
-    since = trace.evaluations[-1].step if trace.evaluations else 0
-    corpus = job.corpus
-    score = evaluate(
-        job.setup.plan,
-        state.variables,
-        corpus.test_images,
-        corpus.test_labels,
-        mean=corpus.mean,
-        std=corpus.std,
-    )
-    sparsity, norms = _norms(job, state)
-    multiplier = float(step_schedule(job.setup.drops)(step - 1))
-    evaluation = Evaluation(
-        run=job.run.name,
-        step=step,
-        epoch=step * job.run.batch_size / corpus.train_size,
-        learning_rate=job.run.learning_rate * multiplier,
-        train_loss=float(state.loss_sum) / (step - since),
-        test_loss=score.loss,
-        test_error=score.error,
-        top5_error=score.top5_error,
-        **sparsity,
-    )
-    trace.add(evaluation, **norms)
-    append_history(job.workdir / "history.jsonl", [evaluation])
-    return state._replace(loss_sum=jax.numpy.float32(0)), evaluation
-
-
-def _norms(job: Job, state: State) -> tuple[dict, dict[str, dict[str, np.ndarray]]]:
-    """Sparsity by gamma as an evaluation holds it, and every layer's gamma and beta."""
-    names = job.setup.plan.layer_names
-    layers = {name: jax.device_get(state.params[name]["norm"]) for name in names}
-    norms = {
-        "gamma": {name: np.asarray(layer["scale"]) for name, layer in layers.items()},
-        "beta": {name: np.asarray(layer["bias"]) for name, layer in layers.items()},
-    }
-    if not all(np.isfinite(gamma).all() for gamma in norms["gamma"].values()):
-        return {}, norms
-    found = gamma_sparsity(state.variables)
-    layer_pct = dict(zip(names, found.layer_pct.values(), strict=True))
-    return {"sparsity_gamma": found.total_pct, "layers": layer_pct}, norms
+    def _save(self) -> None:
+        state, step = jax.device_get(self._state), self._step
+        for i, each in enumerate(self._members):
+            each.checkpoints.save(
+                step,
+                member(state, i),
+                arrays=each.trace.arrays(),
+                notes={
+                    "evaluations": each.trace.lines(),
+                    "seconds": self._seconds,
+                    "diverged": each.diverged,
+                },
+            )
+        self._saved_at = time.monotonic()

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparsity_jax.data.augment import as_tested
-from sparsity_jax.fitting import Fitted, Job
+from sparsity_jax.fitting import Fitted
+from sparsity_jax.jobs import Job
 from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import logits, rectify
 from sparsity_jax.pruning import params_pruned_pct

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import sys
 import time
 from types import TracebackType
@@ -15,7 +16,7 @@ LINE_EVERY = 5.0  # seconds between plain lines
 
 
 class Progress:
-    """Progress of one run: steps done, time left, loss, test error, sparsity.
+    """Progress of a run or a group of runs: steps done, time left, loss, test error, sparsity.
 
     Example:
       >>> with Progress('adam_l2_1e-03_b40_seed0', total=6000, place='1/4') as progress:
@@ -50,11 +51,14 @@ class Progress:
         self._latest["loss"] = f"{loss:.3f}"
         self._show(step)
 
-    def evaluated(self, evaluation: Evaluation) -> None:
-        """Show an evaluation; its test error and sparsity stay until the next."""
-        self._latest["test error"] = f"{evaluation.test_error:.1f} %"
-        self._latest["sparsity"] = f"{evaluation.sparsity_gamma:.1f} %"
-        self._show(evaluation.step, final=evaluation.step == self._total)
+    def evaluated(self, *evaluations: Evaluation) -> None:
+        """Show an evaluation of each run; mean test error and sparsity stay until the next."""
+        step = evaluations[0].step
+        error = statistics.fmean(each.test_error for each in evaluations)
+        sparsity = statistics.fmean(each.sparsity_gamma for each in evaluations)
+        self._latest["test error"] = f"{error:.1f} %"
+        self._latest["sparsity"] = f"{sparsity:.1f} %"
+        self._show(step, final=step == self._total)
 
     def _show(self, step: int, *, final: bool = False) -> None:
         if self._bar is not None:

@@ -27,6 +27,7 @@ from sparsity_jax.validation import (
 )
 
 FULL_WIDTH = "64-1x"
+MOST_SEEDS = 1_000
 
 
 def default_config() -> ConfigDict:
@@ -71,6 +72,10 @@ def default_config() -> ConfigDict:
     config.augment = config_dict.placeholder(str)  # flip, crop (7/8 of each side), resized_crop;
     #                                                default: crop for imagenet2012, else flip
     config.device_bytes = DEVICE_BYTES  # sets with more training pixels stream; same results
+    config.precision = "float32"  # or 'bfloat16': activations and products; norms stay float32
+    config.members = 0  # runs that train in one program at most; 0: as many as is fast and fits
+    config.member_map = config_dict.placeholder(str)  # unroll, vmap, map; default: the fastest
+    config.device_map = "shard_map"  # how members go to devices; or 'pmap', the same bits
     config.criterion = "gamma"  # which filters go: |gamma| < 1e-3; or a baseline: l1, slimming
     config.prune_fraction = 0.5  # baselines only: the share of filters that goes, by layer in l1
     config.prune_layers = ()  # l1 only: names such as 'C1'; the others stay whole; (): all layers
@@ -114,6 +119,7 @@ class Run:
     evaluations: int
     flip: bool
     augment: str
+    precision: str
     criterion: str
     prune_fraction: float
     prune_layers: tuple[str, ...]
@@ -183,6 +189,7 @@ def _variant_parts(run: Run) -> list[str]:
         ("" if run.pool_after == (1, 3, 5) else f"pool={'-'.join(map(str, run.pool_after))}"),
         ("" if run.flip else "flip=off"),
         ("" if run.augment == _default_augment(run.data) else f"augment={run.augment}"),
+        ("" if run.precision == "float32" else f"precision={run.precision}"),
         ("" if run.gamma_l1 == 0 else f"gamma_l1={strength_text(run.gamma_l1)}"),
         ("" if run.criterion == "gamma" else _baseline(run)),
         ("" if run.prune_mode == "author" else f"prune={run.prune_mode}"),
@@ -222,6 +229,8 @@ def expand(config: ConfigDict) -> tuple[Run, ...]:
     check_shapes(base, default_config().to_dict())
     check_names(base)  # a typing error on the command line, which a sweep might hide
     at_least("seeds", base["seeds"], 1)
+    if base["seeds"] > MOST_SEEDS:
+        raise UserError(f"config.seeds={base['seeds']} is more than {MOST_SEEDS:,}, the most")
     runs = [_settle(member, seed) for member in _members(config) for seed in range(base["seeds"])]
     return _told_apart(tuple(dict.fromkeys(runs)))
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from sparsity_jax.data.augment import as_tested
 from sparsity_jax.finetuning import finetune
-from sparsity_jax.fitting import Job
+from sparsity_jax.jobs import Job
 from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import logits
 from sparsity_jax.pruning import (

@@ -14,6 +14,9 @@ from sparsity_jax.optimizers import OPTIMIZERS, REGULARIZERS, WD_MODES
 
 CRITERIA = ("gamma", "l1", "slimming")
 PRUNE_MODES = ("author", "exact")
+PRECISIONS = ("float32", "bfloat16")
+MEMBER_MAPS = ("unroll", "vmap", "map")
+DEVICE_MAPS = ("shard_map", "pmap")
 
 
 def check_shapes(config: Mapping[str, Any], default: Mapping[str, Any]) -> None:
@@ -47,16 +50,18 @@ def check_names(config: Mapping[str, Any]) -> None:
         ("wd_mode", tuple(WD_MODES)),
         ("criterion", CRITERIA),
         ("prune_mode", PRUNE_MODES),
+        ("precision", PRECISIONS),
+        ("device_map", DEVICE_MAPS),
     ):
         if config[field] not in valid:
             raise UserError(
                 f"config.{field}={config[field]!r} is not known; valid are {', '.join(valid)}"
             )
-    if config["augment"] not in (None, *AUGMENTATIONS):
-        raise UserError(
-            f"config.augment={config['augment']!r} is not known; valid are "
-            + ", ".join(AUGMENTATIONS)
-        )
+    for field, valid in (("augment", AUGMENTATIONS), ("member_map", MEMBER_MAPS)):
+        if config[field] not in (None, *valid):
+            raise UserError(
+                f"config.{field}={config[field]!r} is not known; valid are {', '.join(valid)}"
+            )
     parse_width(config["width"])
 
 
@@ -69,6 +74,7 @@ def check_numbers(config: Mapping[str, Any]) -> None:
         "beta_lr_scale",
         "evaluations",
         "device_bytes",
+        "members",
     ):
         at_least(field, config[field], 0)
     for field in ("batch_size", "reference_batch"):

@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from sparsity_jax import fitting
+from sparsity_jax import fitting, observing
 from sparsity_jax import main as command
 from sparsity_jax.models import ConvNet
 from sparsity_jax.storage.artifacts import read_measure, read_pruned
@@ -99,7 +99,7 @@ def test_the_same_command_again_only_prints_the_table(config, capsys, monkeypatc
     main([config])
     first = files(Path("runs/small"))
     capsys.readouterr()
-    monkeypatch.setattr(fitting, "advance", None)  # would fail if anything were trained
+    monkeypatch.setattr(fitting, "advance_members", None)  # would fail if anything were trained
     assert main([config]) == 0
     assert "steps" not in capsys.readouterr().out.splitlines()[0]
     assert files(Path("runs/small")) == first
@@ -111,7 +111,7 @@ def test_an_interrupted_run_ends_as_if_never_interrupted(
 ):
     main([config, "--workdir=whole"])
     monkeypatch.setattr(fitting, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    evaluate, left = fitting.evaluate, [evaluations_before_the_end]
+    evaluate, left = observing.evaluate, [evaluations_before_the_end]
 
     def interrupted(*arguments, **keywords):
         left[0] -= 1
@@ -119,10 +119,10 @@ def test_an_interrupted_run_ends_as_if_never_interrupted(
             raise KeyboardInterrupt
         return evaluate(*arguments, **keywords)
 
-    monkeypatch.setattr(fitting, "evaluate", interrupted)
+    monkeypatch.setattr(observing, "evaluate", interrupted)
     assert main([config, "--workdir=parts"]) == 130
     assert "to go on: python -m sparsity_jax.main" in capsys.readouterr().err
-    monkeypatch.setattr(fitting, "evaluate", evaluate)
+    monkeypatch.setattr(observing, "evaluate", evaluate)
     assert main([config, "--workdir=parts"]) == 0
     assert "from" in capsys.readouterr().out
     assert files(Path("parts")) == files(Path("whole"))

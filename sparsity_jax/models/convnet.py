@@ -25,6 +25,7 @@ class Norm(nn.BatchNorm):
     The variance is E[(x - mean)^2], because a dying filter is a nearly constant map, for which
     E[x^2] - E[x]^2 cancels. The running variance is the biased one (PyTorch keeps the unbiased),
     which changes evaluation by a factor n / (n - 1) of the variance, n = batch * height * width.
+    Computed in float32 whatever the type of x, which the answer has again.
     """
 
     momentum: float = 0.9
@@ -32,18 +33,20 @@ class Norm(nn.BatchNorm):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        shape = x.shape[-1:]
+        shape, dtype = x.shape[-1:], x.dtype
+        x = x.astype(jnp.promote_types(dtype, jnp.float32))
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
         var = self.variable("batch_stats", "var", jnp.ones, shape)
         gamma = self.param("scale", nn.initializers.ones, shape)
         beta = self.param("bias", nn.initializers.zeros, shape)
         if self.use_running_average:
-            return (x - mean.value) * (lax.rsqrt(var.value + self.epsilon) * gamma) + beta
+            x = (x - mean.value) * (lax.rsqrt(var.value + self.epsilon) * gamma) + beta
+            return x.astype(dtype)
         x, *observed = lowering.batch_norm(x, gamma, beta, epsilon=self.epsilon)
         if not self.is_initializing():
             for statistic, now in zip((mean, var), observed, strict=True):
                 statistic.value = self.momentum * statistic.value + (1 - self.momentum) * now
-        return x
+        return x.astype(dtype)
 
 
 class Convolution(nn.Module):
@@ -55,7 +58,7 @@ class Convolution(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.filters)
-        return lowering.conv(x, self.param("kernel", XAVIER_RELU, shape))
+        return lowering.conv(x, self.param("kernel", XAVIER_RELU, shape).astype(x.dtype))
 
 
 class ConvBlock(nn.Module):
@@ -79,7 +82,10 @@ class DenseBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        x = nn.Dense(self.features, use_bias=False, kernel_init=XAVIER_RELU, name="dense")(x)
+        dense = nn.Dense(
+            self.features, use_bias=False, kernel_init=XAVIER_RELU, dtype=x.dtype, name="dense"
+        )
+        x = dense(x)
         return rectify(Norm(use_running_average=not train, name="norm")(x), self.negative_slope)
 
 
@@ -90,6 +96,7 @@ class Logits(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         return nn.Dense(self.classes, kernel_init=XAVIER_RELU, name="dense")(x)
 
 
@@ -115,7 +122,11 @@ class ConvNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
-        """Logits (batch, classes) of normalised float images (batch, height, width, channels)."""
+        """Logits (batch, classes), float32, of normalised images (batch, height, width, channels).
+
+        The images' type is that of activations and products: bfloat16 ones are computed in it,
+        all but the norms and the last layer.
+        """
         plan, x = self.plan, images
         for name, conv in zip(plan.layer_names, plan.convs, strict=True):
             x = ConvBlock(conv, plan.negative_slope, name=name)(x, train=train)

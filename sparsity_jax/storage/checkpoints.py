@@ -103,18 +103,20 @@ class Checkpoints:
         if not saved:
             raise UserError(f"checkpoint {self._folder / str(step)} was not written")
 
-    def restore(self, like: Any) -> Restored | None:
+    def restore(self, like: Any, *, at_most: int | None = None) -> Restored | None:
         """The newest checkpoint that verifies, or None when there is none.
 
         A damaged one is named on stderr, set aside, and the one before it is tried.
 
         Args:
           like: a state of the structure, shapes and dtypes to restore.
+          at_most: the newest step to look at.
 
         Raises:
           UserError: a sound checkpoint belongs to something else than `of`.
         """
-        for step in sorted(self._manager.all_steps(), reverse=True):
+        steps = [step for step in self._manager.all_steps() if at_most is None or step <= at_most]
+        for step in sorted(steps, reverse=True):
             try:
                 return self._read(step, like)
             except (UserError, MemoryError):
@@ -122,6 +124,12 @@ class Checkpoints:
             except Exception as error:  # Orbax raises bare exceptions for damaged files
                 self._set_aside(step, error)
         return None
+
+    def forget_after(self, step: int) -> None:
+        """Remove the checkpoints of later steps: they will be saved again."""
+        for later in [found for found in self._manager.all_steps() if found > step]:
+            with self._explained():
+                self._manager.delete(later)
 
     def wait(self) -> None:
         """Wait until what was saved is committed.

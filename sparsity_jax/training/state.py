@@ -41,6 +41,7 @@ class Setup:
     flip: bool
     augment: str = "flip"  # one of data.augment.AUGMENTATIONS
     slimming: bool = False  # with an L1 penalty on gamma; without one, its word is left out
+    precision: str = "float32"  # of activations and products; parameters are float32 always
 
 
 class Hypers(NamedTuple):
@@ -85,6 +86,7 @@ def make_setup(run: Run, plan: Plan, train_size: int) -> Setup:
         flip=run.flip,
         augment=run.augment,
         slimming=run.gamma_l1 > 0,
+        precision=run.precision,
     )
 
 

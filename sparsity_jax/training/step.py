@@ -60,17 +60,25 @@ def advance(
     return jax.block_until_ready(state)
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=4)
-def _take_steps(
-    setup: Setup, hypers: Hypers, corpus: Corpus, order: jax.Array, state: State, count: int
+def take_steps(
+    setup: Setup, hypers: Hypers, corpus: Corpus, order: jax.Array, state: State, count: jax.Array
 ) -> State:
-    """`count` steps within one epoch in one call: launching is paid once, and so are a program's
-    temporary buffers, which a CPU otherwise faults in anew (43,000 pages a step at width 1)."""
+    """`count` steps of one run within one epoch, given the epoch's order of images."""
 
     def body(_: jax.Array, state: State) -> State:
-        return train_step(setup, hypers, state, *next_batch(setup, hypers, corpus, order, state))
+        return one_step(setup, hypers, corpus, order, state)
 
     return lax.fori_loop(0, count, body, state)
+
+
+# Many steps in one call: launching is paid once, and so are a program's temporary buffers, which a
+# CPU otherwise faults in anew (43,000 pages a step at width 1, a third of its time).
+_take_steps = jax.jit(take_steps, static_argnums=0, donate_argnums=4)
+
+
+def one_step(setup: Setup, hypers: Hypers, corpus: Corpus, order: jax.Array, state: State) -> State:
+    """The state's next step on the batch that is its turn."""
+    return train_step(setup, hypers, state, *next_batch(setup, hypers, corpus, order, state))
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=6)
@@ -136,7 +144,7 @@ def train_step(
 
     def loss_of(params: Params) -> tuple[jax.Array, Params]:
         variables = {"params": params, "batch_stats": state.batch_stats}
-        logits, batch_stats = train_logits(setup.plan, variables, images)
+        logits, batch_stats = train_logits(setup.plan, variables, images.astype(setup.precision))
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         return jnp.mean(losses), batch_stats
 

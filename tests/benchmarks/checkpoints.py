@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from sparsity_jax.data import Dataset
-from sparsity_jax.fitting import SECONDS_BETWEEN_CHECKPOINTS, make_job
+from sparsity_jax.fitting import SECONDS_BETWEEN_CHECKPOINTS
+from sparsity_jax.jobs import make_job
 from sparsity_jax.settings import default_config, expand
 from sparsity_jax.storage.checkpoints import Checkpoints
 from sparsity_jax.training import Corpus, State, init_state

@@ -202,7 +202,7 @@ def _quick() -> Iterator[None]:
 @contextlib.contextmanager
 def _stopping_late() -> Iterator[None]:
     """Stop in the second run, when it has two checkpoints."""
-    observe: Callable = fitting._observe
+    observe: Callable = fitting.observe
     seen = itertools.count(1)
 
     def late(*arguments: object) -> object:
@@ -210,7 +210,7 @@ def _stopping_late() -> Iterator[None]:
             raise Interrupted(15)
         return observe(*arguments)
 
-    with mock.patch.object(fitting, "_observe", late):
+    with mock.patch.object(fitting, "observe", late):
         yield
 
 

@@ -37,15 +37,15 @@ def test_a_signal_commits_a_checkpoint_between_evaluations_and_the_run_goes_on_f
     tmp_path, monkeypatch, capfd, signum, code, step
 ):
     assert main(tmp_path / "whole") == 0
-    advance = fitting.advance
+    advance = fitting.advance_members
 
-    def asked_to_stop(*arguments, until):
+    def asked_to_stop(*arguments, until, layout):
         if until == step:
             os.kill(os.getpid(), signum)
-        return advance(*arguments, until=until)
+        return advance(*arguments, until=until, layout=layout)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "advance", asked_to_stop)
+        patch.setattr(fitting, "advance_members", asked_to_stop)
         assert main(tmp_path / "parts") == code
     said = capfd.readouterr().err
     assert "to go on: python -m sparsity_jax.main" in said
@@ -74,15 +74,15 @@ def test_odd_input_is_read_or_refused(tmp_path, capsys):
 def test_a_vanished_workdir_and_a_held_one_are_named(tmp_path, monkeypatch, capsys):
     import shutil
 
-    advance = fitting.advance
+    advance = fitting.advance_members
 
-    def vanishing(*arguments, until):
-        state = advance(*arguments, until=until)
+    def vanishing(*arguments, until, layout):
+        state = advance(*arguments, until=until, layout=layout)
         shutil.rmtree(tmp_path / "gone")
         return state
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "advance", vanishing)
+        patch.setattr(fitting, "advance_members", vanishing)
         assert main(tmp_path / "gone") == 2
     assert "vanished" in capsys.readouterr().err
     with lock.hold(tmp_path / "held"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparsity_jax.data import Dataset
-from sparsity_jax.fitting import make_job
+from sparsity_jax.jobs import make_job
 from sparsity_jax.settings import default_config, expand
 from sparsity_jax.training import Corpus, init_state
 

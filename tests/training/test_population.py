@@ -1,0 +1,141 @@
+"""A population is its members: what one computes does not depend on the others."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sparsity_jax.models import Conv, Plan
+from sparsity_jax.models.networks import basicnet
+from sparsity_jax.training import Corpus, Hypers, Setup, advance, init_state
+from sparsity_jax.training.memory import member_bytes
+from sparsity_jax.training.population import (
+    Layout,
+    _program,
+    advance_members,
+    choose_layout,
+    member,
+    stack,
+)
+
+PLAN = Plan("tiny", (Conv(4, pool=True), Conv(6)), (8, 8, 1), "global", (5,), 3)
+SETUP = Setup(PLAN, "adam", "l2", "schedule", 8, ((7, 0.1),), flip=True)
+
+
+def hypers(seed: int, strength: float = 1e-3, rate: float = 1e-3) -> Hypers:
+    numbers = {"learning_rate": rate, "strength": strength, "beta_init": 0.0, "gamma_l1": 0.0}
+    scales = {"gamma_lr_scale": 1.0, "beta_lr_scale": 1.0}
+    values = {name: jnp.float32(value) for name, value in (numbers | scales).items()}
+    return Hypers(**values, seed=jnp.uint32(seed))
+
+
+MEMBERS = [hypers(0), hypers(1), hypers(0, strength=0.1), hypers(7, rate=1e-2)]
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, 8, 8, 1), np.uint8)
+    labels = rng.integers(0, 3, 40).astype(np.int32)
+    half = np.full(1, 0.5, np.float32)
+    return Corpus(*map(jnp.asarray, (images, labels, images, labels, half, half)))
+
+
+@pytest.fixture(scope="module")
+def alone(corpus: Corpus) -> list:
+    """Each member trained by itself."""
+    return [advance(SETUP, own, corpus, init_state(SETUP, own), until=12) for own in MEMBERS]
+
+
+def together(corpus: Corpus, members: list, layout: Layout, *, until: int = 12):
+    state = stack([init_state(SETUP, own) for own in members])
+    for step in (5, until):  # 5 steps an epoch: the second call spans two epochs
+        state = advance_members(SETUP, stack(members), corpus, state, until=step, layout=layout)
+    return state
+
+
+def same(a, b) -> bool:
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(np.asarray(x), np.asarray(y), equal_nan=True) for x, y in pairs)
+
+
+@pytest.mark.parametrize("mapping", ["unroll", "map"])
+def test_members_are_bit_for_bit_the_runs_alone(corpus, alone, mapping):
+    state = together(corpus, MEMBERS, Layout(mapping))
+    assert all(same(member(state, i), own) for i, own in enumerate(alone))
+
+
+def test_batched_members_are_the_runs_alone_up_to_rounding(corpus, alone):
+    state = together(corpus, MEMBERS, Layout("vmap"))
+    for i, own in enumerate(alone):
+        for got, expected in zip(
+            jax.tree.leaves(member(state, i).variables), jax.tree.leaves(own.variables), strict=True
+        ):
+            np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("mapping", ["unroll", "vmap", "map"])
+def test_neither_place_nor_a_diverging_neighbour_changes_a_member(corpus, mapping):
+    usual = together(corpus, MEMBERS, Layout(mapping))
+    wild = [hypers(3, rate=1e30), *MEMBERS[:2][::-1], MEMBERS[3]]
+    mixed = together(corpus, wild, Layout(mapping))
+    assert not np.isfinite(np.asarray(mixed.loss_sum[0]))
+    assert [same(member(mixed, i), member(usual, j)) for i, j in ((1, 1), (2, 0), (3, 3))] == [
+        True
+    ] * 3
+
+
+def test_strengths_rates_and_seeds_share_one_program(corpus):
+    _program.cache_clear()
+    layout = Layout("map")
+    together(corpus, MEMBERS[:2], layout)
+    together(corpus, MEMBERS[2:], layout)
+    assert _program.cache_info().misses == 1
+    assert _program(SETUP, layout)._cache_size() == 1
+
+
+def test_choose_layout_uses_as_many_devices_as_divide_the_members():
+    assert [choose_layout(n, devices=8).devices for n in (1, 3, 8, 11, 12, 16)] == [
+        1, 3, 8, 1, 6, 8,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("width", "side", "members"), [("0.25", 16, 1), ("0.25", 16, 3), ("0.125", 32, 2)]
+)
+def test_the_memory_estimate_is_above_the_compilers_account_but_not_by_much(width, side, members):
+    plan = basicnet(classes=10, input_shape=(side, side, 1), width=width)
+    setup = Setup(plan, "adam", "l2", "schedule", 40, (), flip=True)
+    own = stack([hypers(seed) for seed in range(members)])
+    shapes = jax.eval_shape(jax.vmap(lambda each: init_state(setup, each)), own)
+    some = np.zeros((80, side, side, 1), np.uint8), np.zeros(80, np.int32)
+    corpus = Corpus(*some, *some, np.ones(1, np.float32), np.ones(1, np.float32))
+    orders = np.zeros((members, 80), np.int32)
+    compiled = _program(setup, Layout("unroll")).lower(own, orders, shapes, corpus, 3).compile()
+    account = compiled.memory_analysis()
+    needed = account.temp_size_in_bytes + account.output_size_in_bytes
+    assert needed < members * member_bytes(setup) < 4 * needed
+
+
+def test_eight_devices_give_the_bits_of_one_and_never_talk():
+    """In a process of its own, because the number of devices is fixed when JAX starts."""
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "8"}
+    script = Path(__file__).with_name("on_eight_devices.py")
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found == {
+        "devices": 8,
+        "shard_map is one device": True,
+        "pmap is shard_map": True,
+        "shards": 8,
+        "collectives": [],
+    }
