@@ -18,10 +18,11 @@ from sparsity_jax.settings import Run
 from sparsity_jax.storage import digests
 from sparsity_jax.training import Corpus, Hypers, Setup, StreamedCorpus, make_hypers, make_setup
 from sparsity_jax.training.memory import free_bytes, member_bytes
-from sparsity_jax.training.population import UNROLLED
 
 LEAST_EVALUATIONS = 10  # of a run that is shorter than as many epochs
-MOST_MEMBERS = 16  # a group's rows appear when it ends, so it must not be the whole grid
+# A group's rows appear when it ends, and on a CPU its members take turns: no larger than it pays.
+MOST_MEMBERS = {"cpu": 4}
+MOST_MEMBERS_PER_DEVICE = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +118,8 @@ def groups(jobs: Sequence[Job], *, most: int = 0) -> Iterator[tuple[Job, ...]]:
 
 
 def _most_members(setup: Setup) -> int:
-    fast = UNROLLED if jax.default_backend() == "cpu" else MOST_MEMBERS * jax.local_device_count()
+    many = MOST_MEMBERS_PER_DEVICE * jax.local_device_count()
+    fast = MOST_MEMBERS.get(jax.default_backend(), many)
     return max(1, min(fast, free_bytes() // member_bytes(setup)))
 
 

@@ -21,8 +21,6 @@ from sparsity_jax.training.state import Corpus, Hypers, Setup, State
 from sparsity_jax.training.step import advance, one_step, take_steps
 from sparsity_jax.training.streamed import StreamedCorpus
 
-UNROLLED = 4  # members; compiling takes longer with each
-
 Tree = TypeVar("Tree")
 
 
@@ -46,8 +44,9 @@ def choose_layout(
 ) -> Layout:
     """The fastest layout as far as it was measured.
 
-    On a CPU, per member-step beside a run alone (width 0.25, 16x16, 4 members): unroll 0.9, map
-    0.95, vmap 1.2. GPU and TPU get vmap, whose batched products are what fills them; unmeasured.
+    On a CPU, per member-step beside a run alone (width 0.25, 4 members, 2 cores quiet and busy):
+    unroll 0.92 and 1.14, map 0.96 and 1.02, vmap 1.2 and 1.4; map also compiles but once. GPU and
+    TPU get vmap, whose batched products are what fills them; that is not measured.
 
     Args:
       members: of the population.
@@ -60,9 +59,8 @@ def choose_layout(
       6
     """
     used = max(count for count in range(1, devices + 1) if members % count == 0)
-    if mapping is None and jax.default_backend() == "cpu":
-        mapping = "unroll" if members // used <= UNROLLED else "map"
-    return Layout(mapping or "vmap", device_map, used)
+    fastest = "map" if jax.default_backend() == "cpu" else "vmap"
+    return Layout(mapping or fastest, device_map, used)
 
 
 def stack(members: Sequence[Tree]) -> Tree:

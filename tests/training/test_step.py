@@ -123,3 +123,16 @@ def test_zero_strength_is_no_regularizer(corpus, with_setup):
     b = advance(none, hypers(strength=0), corpus, init_state(none, hypers()), until=12)
     for left, right in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-6)  # rounded by other programs
+
+
+def test_bfloat16_rounds_activations_but_keeps_parameters_norms_and_moments(with_setup, corpus):
+    half, full = with_setup(precision="bfloat16"), with_setup()
+    numbers = hypers()
+    start = init_state(half, numbers)
+    assert same(start, init_state(full, numbers))
+    rounded = advance(half, numbers, corpus, start, until=6)
+    exact = advance(full, numbers, corpus, init_state(full, numbers), until=6)
+    types = {leaf.dtype for leaf in jax.tree.leaves(rounded) if leaf.ndim}
+    assert types == {jnp.dtype("float32")}
+    assert not same(rounded.params, exact.params)
+    np.testing.assert_allclose(rounded.loss_sum, exact.loss_sum, rtol=0.05)
