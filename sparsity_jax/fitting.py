@@ -183,7 +183,7 @@ class _Fit:
                 self._look()
         state, share = jax.device_get(self._state), self._seconds / len(self._members)
         return [
-            Fitted(self._ended.get(i, member(state, i)), each.trace, share, each.diverged)
+            Fitted(self._ended.get(i) or member(state, i), each.trace, share, each.diverged)
             for i, each in enumerate(self._members)
         ]
 

@@ -71,6 +71,8 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues:
 
 def _one_line(error: Exception) -> str:
     """An error's message on one line, without the libraries' framing; its kind if unexpected."""
+    if isinstance(error, UserError):
+        return str(error)
     if isinstance(error, OSError):
         return f"--config cannot be read: {str(error).splitlines()[-1].strip()}"
     said = " ".join(str(error).replace("\\n", " ").replace("\\'", "'").split()).strip("'\"")

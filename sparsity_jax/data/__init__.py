@@ -40,7 +40,7 @@ def load(
         renderings: keywords of `renderings.load`; other sources ignore it.
         manual_dir: where official archives may lie, by default `data_dir`/manual.
         allow_unverified: use an archive found there whatever its checksum.
-        skip_unreadable: leave out unreadable images of a folder (or of ImageNet), and count them.
+        skip_unreadable: leave out images that cannot be decoded, and count them.
         progress: show a bar while preparing.
 
     Returns:
@@ -71,7 +71,7 @@ def load(
     if kind == "tfds" and rest:
         from sparsity_jax.data import prepared
 
-        return prepared.load_prepared(rest, data_dir=root, progress=progress)
+        return prepared.load_prepared(rest, data_dir=root, skip_unreadable=skip_unreadable)
     if kind in OFFICIAL or source == "imagenet2012":
         from sparsity_jax.data import official
 
@@ -133,6 +133,11 @@ def open_source(
             return records.open_stream(Path(folder), name="ImageNet", **where)
         folder = prepared.find_prepared(rest, root)
         if prepared.decoded_bytes(folder) > device_bytes:
+            if skip_unreadable:
+                raise UserError(
+                    f"{source} streams: unreadable images of it cannot be left out; prepare it"
+                    " again without them"
+                )
             name = rest.partition(":")[0]
             return records.open_stream(
                 folder, name=prepared.PUBLISHED_NAMES.get(name, name), **where

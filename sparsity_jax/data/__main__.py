@@ -26,6 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (options.command, options.source) == ("prepare", "imagenet2012"):
             print(f"imagenet2012 is ready: {_prepare_imagenet(options)}")
             return 0
+        if options.source == "imagenet2012":
+            raise UserError(
+                "imagenet2012 is too large to show; valid: `python -m sparsity_jax.data prepare"
+                " imagenet2012`, or another data set"
+            )
         dataset = load(
             options.source,
             data_dir=options.data_dir,
@@ -135,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument(
         "--skip_unreadable",
         action="store_true",
-        help="leave out images that cannot be decoded (folder:PATH, imagenet2012) and count them",
+        help="leave out images that cannot be decoded, and count them",
     )
     show = commands.add_parser(
         "show", parents=[source], help="write a contact sheet PNG, print counts and constants"

@@ -16,7 +16,7 @@ from numpy.lib.npyio import NpzFile
 from sparsity_jax.data.arrays import Dataset
 from sparsity_jax.errors import UserError
 
-_FORMAT = 1  # raise it when the layout of the file changes: older files are then built again
+_FORMAT = 2  # raise it when the layout of the file changes: older files are then built again
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 _log = logging.getLogger(__name__)
 
@@ -24,8 +24,9 @@ _log = logging.getLogger(__name__)
 def read_cache(path: Path) -> Dataset | None:
     """Reads a data set written by `write_cache`, if it is there and undamaged.
 
-    A file that was cut off, altered or written in another format is named in a warning and not
-    used: the caller builds the set again.
+    A file that was cut off, altered, written in another format or under another name is named in
+    a warning and not used: the caller builds the set again. The name tells the settings, so a file
+    that was renamed or swapped is never taken for a set that was made with others.
 
     Args:
         path: the file.
@@ -47,13 +48,14 @@ def read_cache(path: Path) -> Dataset | None:
             raise ValueError(f"format {header['format']}, this version reads {_FORMAT}")
         if header["digest"] != _digest(header["about"], arrays):
             raise ValueError("its contents do not match their digest")
-        name, variant, class_names, *moments = json.loads(header["about"])
-        mean, std = np.array(moments, np.float32) if moments else (None, None)
+        file_name, name, variant, class_names, mean, std = json.loads(header["about"])
+        if file_name != path.name:
+            raise ValueError(f"it was written as {file_name}")
         return Dataset(
             name=name,
             variant=variant,
             class_names=tuple(class_names),
-            moments=None if mean is None or std is None else (mean, std),  # of older files: counted
+            moments=(np.array(mean, np.float32), np.array(std, np.float32)),
             **arrays,
         )
     except Exception as error:  # whatever zipfile, numpy or json make of damaged bytes
@@ -65,18 +67,19 @@ def read_cache(path: Path) -> Dataset | None:
 def write_cache(path: Path, dataset: Dataset) -> None:
     """Writes a data set to one file, atomically: readers see all of it or none.
 
-    The file is a plain npz without pickles: the four arrays, and a JSON header with the names, the
-    normalisation constants, a format number and a digest of everything.
+    The file is a plain npz without pickles: the four arrays, and a JSON header with its own name,
+    those of the set, the normalisation constants, a format number and a digest of everything.
 
     Args:
-        path: the file; its folder is made when missing, an older file is replaced.
+        path: the file, named after all that decides its contents; its folder is made when missing,
+            an older file is replaced.
         dataset: what to keep.
 
     Raises:
         UserError: the folder cannot be written or the disk is full; nothing is left behind.
     """
-    moments = [dataset.mean.tolist(), dataset.std.tolist()]
-    about = json.dumps([dataset.name, dataset.variant, list(dataset.class_names), *moments])
+    names = [path.name, dataset.name, dataset.variant, list(dataset.class_names)]
+    about = json.dumps([*names, dataset.mean.tolist(), dataset.std.tolist()])
     arrays = {name: getattr(dataset, name) for name in _ARRAYS}
     header = {"format": _FORMAT, "about": about, "digest": _digest(about, arrays)}
     packed = np.frombuffer(json.dumps(header).encode(), np.uint8)

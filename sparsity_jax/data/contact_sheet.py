@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,7 +18,7 @@ def contact_sheet(dataset: Dataset, *, columns: int = 10, cell: int = 64) -> Ima
 
     Args:
         dataset: gray or colour.
-        columns: images per class; a class with fewer leaves its row short.
+        columns: images per class at most; a class with fewer leaves its row short.
         cell: smallest side of a shown image in pixels; smaller images are enlarged by whole
             factors, without smoothing.
 
@@ -31,7 +34,10 @@ def contact_sheet(dataset: Dataset, *, columns: int = 10, cell: int = 64) -> Ima
     height, width, _ = dataset.image_shape
     zoom = max(1, -(-cell // max(height, width)))
     row, column = height * zoom + _MARGIN, width * zoom + _MARGIN
-    font = ImageFont.load_default(size=12)
+    columns = min(columns, int(np.bincount(dataset.train_labels).max()))
+    # Pillow's own font knows English letters only; matplotlib brings one that knows more.
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    font = ImageFont.truetype(fonts / "DejaVuSans.ttf", size=12)
     left = _MARGIN * 2 + int(max(font.getlength(name) for name in dataset.class_names))
     sheet = Image.new("RGB", (left + columns * column, dataset.classes * row + _MARGIN), "white")
     draw = ImageDraw.Draw(sheet)

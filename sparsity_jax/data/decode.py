@@ -84,7 +84,8 @@ def warn_of_skipped(names: list[str], source: str) -> None:
     """Logs how many images of a source were skipped, and which, if any were."""
     if names:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        _log.warning("%s: %d unreadable images are left out: %s", source, len(names), shown)
+        what = "1 unreadable image is" if len(names) == 1 else f"{len(names)} unreadable images are"
+        _log.warning("%s: %s left out: %s", source, what, shown)
 
 
 def _decode_chunk(files: list[File], skipped: list[str] | None) -> list[tuple[File, np.ndarray]]:
@@ -114,7 +115,13 @@ def _pixels(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I;16"):
         return (np.asarray(image) >> 8).astype(np.uint8)[..., None]
     if image.mode in _GRAY_MODES:
-        return np.asarray(image.convert("L"))[..., None]
+        return np.asarray(_in_mode(image, "L"))[..., None]
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # Pillow warns when such a palette goes straight to RGB
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(_in_mode(image, "RGB"))
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """The image in this mode; `convert` would copy one that has it already."""
+    image.load()  # here a damaged file is found
+    return image if image.mode == mode else image.convert(mode)

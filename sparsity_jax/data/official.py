@@ -45,7 +45,7 @@ def load_official(
         manual_dir: where its archive may lie under its official name; by default
             `data_dir`/manual.
         allow_unverified: use that archive whatever its checksum.
-        skip_unreadable: leave out images that cannot be decoded (ImageNet), counted in a warning.
+        skip_unreadable: leave out images that cannot be decoded, counted in a warning.
         progress: show bars.
 
     Returns:
@@ -69,7 +69,7 @@ def load_official(
         skip_unreadable=skip_unreadable,
         progress=progress,
     )
-    dataset = to_arrays(builder, name=PUBLISHED_NAMES[name])
+    dataset = to_arrays(builder, name=PUBLISHED_NAMES[name], skip_unreadable=skip_unreadable)
     dataset = dataclasses.replace(dataset, variant=f"bg={config}" if config else "")
     write_cache(cache, dataset)
     return dataset

@@ -14,7 +14,8 @@ import tensorflow_datasets as tfds
 from sparsity_jax.data.archives import File
 from sparsity_jax.data.arrays import Dataset
 from sparsity_jax.data.cache import check_writable, read_cache, write_cache
-from sparsity_jax.data.decode import decode_files
+from sparsity_jax.data.decode import decode_files, warn_of_skipped
+from sparsity_jax.data.encoded import EncodedSplit
 from sparsity_jax.errors import UserError
 
 PUBLISHED_NAMES = {
@@ -26,13 +27,14 @@ PUBLISHED_NAMES = {
 _CHUNK = 1000  # examples read at a time
 
 
-def load_prepared(spec: str, *, data_dir: Path, progress: bool = True) -> Dataset:
+def load_prepared(spec: str, *, data_dir: Path, skip_unreadable: bool = False) -> Dataset:
     """Loads any image classification set that TFDS has prepared as `array_record`.
 
     Args:
         spec: 'NAME' or 'NAME:CONFIG', as TFDS names them.
         data_dir: searched first, then `data_dir`/tfds, TFDS_DATA_DIR and ~/tensorflow_datasets.
-        progress: show a bar while decoding.
+        skip_unreadable: leave out images that cannot be decoded, and say in a warning how many;
+            the cached set is then used with or without this option.
 
     Raises:
         UserError: not found, in another format, without images and labels, or of mixed sizes.
@@ -43,7 +45,11 @@ def load_prepared(spec: str, *, data_dir: Path, progress: bool = True) -> Datase
     if (dataset := read_cache(cache)) is not None:
         return dataset
     check_writable(cache.parent)
-    dataset = to_arrays(tfds.builder_from_directory(folder), name=PUBLISHED_NAMES.get(name, name))
+    dataset = to_arrays(
+        tfds.builder_from_directory(folder),
+        name=PUBLISHED_NAMES.get(name, name),
+        skip_unreadable=skip_unreadable,
+    )
     write_cache(cache, dataset)
     return dataset
 
@@ -67,103 +73,63 @@ def decoded_bytes(folder: Path) -> int:
     )
 
 
-def to_arrays(builder: Any, *, name: str) -> Dataset:
+def to_arrays(builder: Any, *, name: str, skip_unreadable: bool = False) -> Dataset:
     """Decodes the splits `train` and `test` (else `validation`) of a prepared builder.
 
     Examples are sorted by their feature `id` when they have one.
 
+    Args:
+        builder: of a prepared set.
+        name: what results.csv calls it.
+        skip_unreadable: leave out images that cannot be decoded, counted in a warning.
+
     Raises:
-        UserError: the set has no such splits, images or labels, or does not fit together.
+        UserError: the set has no such splits, images or labels, an image that cannot be decoded,
+            or does not fit together.
     """
+    skipped: list[str] | None = [] if skip_unreadable else None
+    splits = {split: EncodedSplit(builder, split) for split in ("train", "test")}
     arrays: dict[str, Any] = {}
-    for split in ("train", "test"):
-        arrays[f"{split}_images"], arrays[f"{split}_labels"] = _read(builder, split)
-    names = tuple(builder.info.features[_keys(builder)[1]].names)
+    for split, encoded in splits.items():
+        read = _read(encoded, split, builder.name, skipped)
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = read
+    warn_of_skipped(skipped or [], name)
     try:
-        return Dataset(name=name, class_names=names, **arrays)
+        return Dataset(name=name, class_names=splits["train"].class_names, **arrays)
     except ValueError as error:
         raise UserError(f"{name} cannot be trained on: {error}") from error
 
 
-def open_split(builder: Any, split: str) -> tuple[Any, str, str, int]:
-    """Random access to the examples of a prepared split, images still encoded.
-
-    Args:
-        builder: of a prepared set.
-        split: 'train' or 'test'; 'validation' stands in for a test split that is missing.
-
-    Returns:
-        (TFDS data source, name of the image feature, name of the label feature, channels).
-
-    Raises:
-        UserError: no such split, no images or labels, or another file format.
-    """
-    image, label = _keys(builder)
-    stored = builder.info.splits
-    split = "validation" if split == "test" and "test" not in stored else split
-    if split not in stored:
-        raise UserError(f"{builder.name} has no split {split}; it has {', '.join(stored)}")
-    try:
-        source = builder.as_data_source(split, decoders={image: tfds.decode.SkipDecoding()})
-    except NotImplementedError:
-        raise UserError(f"{builder.name} is not in array_record format; prepare it so") from None
-    return source, image, label, builder.info.features[image].shape[-1] or 3
-
-
-def _read(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _read(
+    encoded: EncodedSplit, split: str, name: str, skipped: list[str] | None
+) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of one split; holds the images twice while it sorts them."""
-    source, image, label, channels = open_split(builder, split)
-    count = len(source)
+    count = len(encoded)
     labels, ids = np.empty(count, np.int32), list[Any](range(count))
 
     def files() -> Iterator[File]:
         for start in range(0, count, _CHUNK):
             rows = range(start, min(start + _CHUNK, count))
-            for row, example in zip(rows, source.__getitems__(list(rows)), strict=True):
-                labels[row], ids[row] = example[label], example.get("id", row)
-                yield File(f"{split} image {ids[row]}", example[image], row)
+            for row, example in zip(rows, encoded.several(rows), strict=True):
+                labels[row], ids[row] = example.label, example.id
+                yield File(f"{split} image {example.id}", example.image, row)
 
-    try:
-        images = _stack(files(), count, channels, builder.name)
-    except UserError:
-        raise
-    except Exception as error:  # array_record has no types of its own for damaged files
-        reason = str(error).split("\n", 1)[0]
-        raise UserError(
-            f"{builder.data_path} is damaged ({reason}); remove it and prepare it again"
-        ) from error
-    order = sorted(range(count), key=ids.__getitem__)
-    return images[order], labels[order]
-
-
-def _stack(files: Iterator[File], count: int, channels: int, name: str) -> np.ndarray:
-    """Decodes to uint8 (count, H, W, channels); a gray image among colour fills all channels."""
     images: np.ndarray | None = None
-    for file, pixels in decode_files(files):
+    kept = []
+    for file, pixels in decode_files(files(), skipped=skipped):
         if images is None:
-            images = np.empty((count, *pixels.shape[:2], channels), np.uint8)
-        if pixels.shape[:2] != images.shape[1:3] or pixels.shape[-1] not in (1, channels):
+            images = np.empty((count, *pixels.shape[:2], encoded.channels), np.uint8)
+        if pixels.shape[:2] != images.shape[1:3] or pixels.shape[-1] not in (1, encoded.channels):
             raise UserError(
                 f"{name}: images of mixed sizes: {file.name} is {pixels.shape}, the first"
                 f" {images.shape[1:]}; only sets of one size fit in memory as arrays"
             )
-        images[file.done] = pixels  # `done` carries the row
+        images[file.done] = pixels  # `done` carries the row; a gray one fills all channels
+        kept.append(file.done)
     if images is None:
-        raise UserError(f"{name} has a split without examples")
-    return images
-
-
-def _keys(builder: Any) -> tuple[str, str]:
-    """Names of the image and the label feature."""
-    features = builder.info.features
-    kinds = (tfds.features.Image, tfds.features.ClassLabel)
-    found = [[key for key, each in features.items() if isinstance(each, kind)] for kind in kinds]
-    if not all(found):
-        raise UserError(
-            f"{builder.name} is no image classification set; it has {', '.join(features)}"
-        )
-    image, label = builder.info.supervised_keys or (found[0][0], found[1][0])
-    return (image, label) if image in found[0] and label in found[1] else (found[0][0], found[1][0])
+        raise UserError(f"{name} has no {split} image that can be read")
+    order = sorted(kept, key=ids.__getitem__)
+    return images[order], labels[order]
 
 
 def _roots(data_dir: Path) -> list[Path]:

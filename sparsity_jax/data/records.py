@@ -39,54 +39,41 @@ class Records:
         return self.__dict__ | {"_opened": None}
 
     def __len__(self) -> int:
-        return len(self._open()[0])
+        return len(self._open())
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        _, image, label, channels = self._open()
-        example = self._example(index)
+        split = self._open()
+        example = split[index]
+        name = f"{self._split} image {example.id}"
         try:
-            pixels = decode(example[image])
+            pixels = decode(example.image)
         except ValueError as error:
-            name = f"{self._split} image {example.get('id', index)}"
             raise UserError(f"{self._folder}: {name} cannot be read ({error})") from error
         if pixels.shape[-1] == 1:
-            pixels = np.broadcast_to(pixels, (*pixels.shape[:2], channels))
+            pixels = np.broadcast_to(pixels, (*pixels.shape[:2], split.channels))
         self._shape = self._shape or pixels.shape
         if pixels.shape != self._shape:
             raise UserError(
-                f"{self._folder}: images of mixed sizes: {self._split} image"
-                f" {example.get('id', index)} is {pixels.shape}, another {self._shape}; prepare"
-                " them in one size"
+                f"{self._folder}: images of mixed sizes: {name} is {pixels.shape}, another"
+                f" {self._shape}; prepare them in one size"
             )
-        return pixels, int(example[label])
+        return pixels, example.label
 
     def label(self, index: int) -> int:
         """The label alone, without decoding the image."""
-        return int(self._example(index)[self._open()[2]])
-
-    def _example(self, index: int) -> dict[str, Any]:
-        """One example, its image still encoded."""
-        try:
-            return self._open()[0][index]
-        except Exception as error:  # array_record has no types of its own for damaged files
-            reason = str(error).split("\n", 1)[0]
-            raise UserError(
-                f"{self._folder} is damaged ({reason}); remove it and prepare it again"
-            ) from error
+        return self._open()[index].label
 
     def class_names(self) -> tuple[str, ...]:
         """One name per label."""
-        source, _, label, _ = self._open()
-        return tuple(source.dataset_info.features[label].names)
+        return self._open().class_names
 
-    def _open(self) -> tuple[Any, str, str, int]:
+    def _open(self) -> Any:
         if self._opened is None:
             import tensorflow_datasets as tfds  # slow to import
 
-            from sparsity_jax.data.prepared import open_split
+            from sparsity_jax.data.encoded import EncodedSplit
 
-            builder = tfds.builder_from_directory(self._folder)
-            self._opened = open_split(builder, self._split)
+            self._opened = EncodedSplit(tfds.builder_from_directory(self._folder), self._split)
         return self._opened
 
 
@@ -136,14 +123,16 @@ def _moments(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(mean, std) of a training set: read from `cache`, else computed in one pass and kept."""
     try:
-        mean, std = json.loads(cache.read_text())
-        return np.array(mean, np.float32), np.array(std, np.float32)
-    except (OSError, ValueError):
-        check_writable(cache.parent)
+        file_name, mean, std = json.loads(cache.read_text())
+        if file_name == cache.name:  # else of another set: renamed
+            return np.array(mean, np.float32), np.array(std, np.float32)
+    except (OSError, ValueError, TypeError):
+        pass
+    check_writable(cache.parent)
     moments = moments_of(_counted(train, workers, progress))
     part = cache.with_name(f"{cache.name}.{secrets.token_hex(4)}.part")
     try:
-        part.write_text(json.dumps([values.tolist() for values in moments]))
+        part.write_text(json.dumps([cache.name, *(values.tolist() for values in moments)]))
         os.replace(part, cache)
     except OSError as error:
         raise UserError(f"cannot write {cache}: {error.strerror or error}") from error

@@ -56,8 +56,9 @@ def scale_by_amsgrad(b1: float, b2: float, eps: float) -> optax.GradientTransfor
     """
 
     def init(params: optax.Params) -> AmsgradState:
-        zeros = optax.tree.zeros_like(params)
-        return AmsgradState(steps=jnp.zeros([], jnp.int32), mu=zeros, nu=zeros, nu_max=zeros)
+        # Three trees of zeros, not one: training donates its buffers, each of them once.
+        mu, nu, nu_max = (optax.tree.zeros_like(params) for _ in range(3))
+        return AmsgradState(steps=jnp.zeros([], jnp.int32), mu=mu, nu=nu, nu_max=nu_max)
 
     def update(
         gradients: optax.Updates, state: AmsgradState, params: optax.Params | None = None

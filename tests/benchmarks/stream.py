@@ -5,8 +5,9 @@ Command: python tests/benchmarks/stream.py [--images 4000] [--long 50000]
 Writes noise-on-gradient JPEGs of 256 x 256 (about 30 kB, as ImageNet's) once as a set prepared by
 TFDS, then reads batches of 64 shuffled images, with one thread or worker process for each CPU: our
 stream; PIL in a bare loop of one process, over files in memory; torch's DataLoader (if torch
-is installed) on the same records. Starting the workers is not counted: time runs from the tenth
-batch on. Ways alternate, three rounds; the best of each is printed.
+is installed) with the same decoder on the same records. Starting the workers is not counted: time
+runs from the tenth batch on. Ways alternate; printed are the median over the rounds, the median of
+the ratios within a round, and the processor's time an image, which hardly feels what else runs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import resource
+import statistics
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -40,12 +43,13 @@ BATCH, WARM, DISTINCT = 64, 10, 64
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--long", type=int, default=50_000, help="images of the memory check")
     options = parser.parse_args()
     files = jpegs()
     with tempfile.TemporaryDirectory() as folder:
         source = prepared(files, Path(folder))
-        speed(source, files, options.images)
+        speed(source, files, options.images, options.rounds)
         memory(source, options.long)
     resident()
 
@@ -136,7 +140,9 @@ def torch_batches(source: Records, count: int) -> Iterable:
     )
 
 
-def speed(source: Records, files: list[bytes], count: int) -> None:
+def speed(source: Records, files: list[bytes], count: int, rounds: int) -> None:
+    # torch warns of arrays that are not writable, which it only reads
+    os.environ["PYTHONWARNINGS"] = "ignore:The given NumPy array is not writable:UserWarning"
     workers = usable_cpus()
     ways = {
         "bare PIL loop, 1 process": lambda: bare(files, count // 2),
@@ -153,13 +159,31 @@ def speed(source: Records, files: list[bytes], count: int) -> None:
         )
     except ImportError:
         print("torch is not installed: no comparison with its DataLoader")
-    best = dict.fromkeys(ways, 0.0)
-    for _ in range(3):
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    costs: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
         for name, start in ways.items():
-            best[name] = max(best[name], rate(start()))
-    ideal = best["bare PIL loop, 1 process"] * workers
-    for name, images in best.items():
-        print(f"{name}: {images:.0f} images/s, {100 * images / ideal:.0f} % of PIL x {workers}")
+            began = cpu_seconds()
+            rates[name].append(rate(start()))
+            images = count // 2 if name.startswith("bare") else count
+            costs[name].append((cpu_seconds() - began) / images)
+    bare_rates = rates["bare PIL loop, 1 process"]
+    for name, seen in rates.items():
+        ratio = statistics.median(
+            one / (workers * bare) for one, bare in zip(seen, bare_rates, strict=True)
+        )
+        print(
+            f"{name}: {statistics.median(seen):.0f} images/s (median of {rounds}),"
+            f" {100 * ratio:.0f} % of PIL x {workers},"
+            f" {1e6 * statistics.median(costs[name]):.0f} us of processor time an image"
+        )
+    print("load average:", *(f"{load:.1f}" for load in os.getloadavg()))
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and of its workers that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def memory(source: Records, count: int) -> None:

@@ -77,8 +77,8 @@ FUZZ = settings(
 def test_cut_off_is_refused(written, tmp_path, caplog, data):
     whole, _ = written
     end = data.draw(st.integers(0, len(whole) - 1))
-    assert read_bytes(whole[:end], tmp_path / "cut.npz", caplog) is None
-    assert_named(tmp_path / "cut.npz", caplog)
+    assert read_bytes(whole[:end], tmp_path / "set.npz", caplog) is None
+    assert_named(tmp_path / "set.npz", caplog)
 
 
 @FUZZ
@@ -88,9 +88,9 @@ def test_flipped_bit_is_never_believed(written, tmp_path, caplog, data):
     at, bit = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(0, 7))
     flipped = bytearray(whole)
     flipped[at] ^= 1 << bit
-    dataset = read_bytes(bytes(flipped), tmp_path / "bit.npz", caplog)
+    dataset = read_bytes(bytes(flipped), tmp_path / "set.npz", caplog)
     if dataset is None:
-        assert_named(tmp_path / "bit.npz", caplog)
+        assert_named(tmp_path / "set.npz", caplog)
     else:  # a bit that carries no data, such as a date inside the zip
         assert same(dataset, DATASET)
 
@@ -101,7 +101,7 @@ def test_every_pixel_bit_counts(written, tmp_path, caplog):
     for at in range(start, start + DATASET.train_images.nbytes, 17):
         flipped = bytearray(whole)
         flipped[at] ^= 1
-        assert read_bytes(bytes(flipped), tmp_path / "pixel.npz", caplog) is None
+        assert read_bytes(bytes(flipped), tmp_path / "set.npz", caplog) is None
 
 
 @pytest.mark.parametrize("lost", ["header", "train_labels", "test_images"])
@@ -109,9 +109,9 @@ def test_lost_part_is_refused(written, tmp_path, caplog, lost):
     _, path = written
     with np.load(path) as stored:
         kept = {name: stored[name] for name in stored.files if name != lost}
-    np.savez(tmp_path / "part.npz", **kept)
-    assert read_cache(tmp_path / "part.npz") is None
-    assert_named(tmp_path / "part.npz", caplog)
+    np.savez(tmp_path / "set.npz", **kept)
+    assert read_cache(tmp_path / "set.npz") is None
+    assert_named(tmp_path / "set.npz", caplog)
 
 
 def test_swapped_part_is_refused(written, tmp_path, caplog):
@@ -119,9 +119,18 @@ def test_swapped_part_is_refused(written, tmp_path, caplog):
     _, path = written
     with np.load(path) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    np.savez(tmp_path / "mix.npz", **{**arrays, "train_labels": arrays["train_labels"][::-1]})
-    assert read_cache(tmp_path / "mix.npz") is None
+    np.savez(tmp_path / "set.npz", **{**arrays, "train_labels": arrays["train_labels"][::-1]})
+    assert read_cache(tmp_path / "set.npz") is None
     assert "digest" in caplog.text
+
+
+def test_file_of_another_set_is_refused(written, tmp_path, caplog):
+    """Whole and true to its digest, but renamed or swapped: its name is its settings."""
+    whole, _ = written
+    assert read_bytes(whole, tmp_path / "other.npz", caplog) is None
+    assert_named(tmp_path / "other.npz", caplog)
+    assert "written as set.npz" in caplog.text
+    assert same(read_bytes(whole, tmp_path / "set.npz", caplog), DATASET)
 
 
 def test_other_format_is_refused(written, tmp_path, caplog, monkeypatch):
@@ -131,9 +140,9 @@ def test_other_format_is_refused(written, tmp_path, caplog, monkeypatch):
 
 
 def test_pickles_are_not_loaded(tmp_path, caplog):
-    np.savez(tmp_path / "evil.npz", header=np.array([{"a": 1}], dtype=object))
-    assert read_cache(tmp_path / "evil.npz") is None
-    assert_named(tmp_path / "evil.npz", caplog)
+    np.savez(tmp_path / "set.npz", header=np.array([{"a": 1}], dtype=object))
+    assert read_cache(tmp_path / "set.npz") is None
+    assert_named(tmp_path / "set.npz", caplog)
 
 
 def test_full_disk_keeps_the_old_file(tmp_path, monkeypatch):

@@ -55,6 +55,10 @@ def test_prepare_fills_the_named_folder(pets, tmp_path, capsys):
     [
         (["show", "mnist"], "valid: renderings"),
         (["prepare", "folder:none"], "does not exist"),
+        (
+            ["show", "imagenet2012"],
+            "too large to show; valid: `python -m",
+        ),
         (["prepare", "folder:."], "holds no images"),
     ],
 )

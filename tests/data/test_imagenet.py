@@ -200,7 +200,7 @@ def test_unreadable_images_are_skipped_and_counted_on_request(
     refuse(tmp_path, "--skip_unreadable")
     words = ["imagenet2012", "--data_dir", str(tmp_path), "--allow_unverified"]
     assert data_main.main(["prepare", *words, "--skip_unreadable"]) == 0
-    assert "1 unreadable images are left out: n02119789/n02119789_8.JPEG" in caplog.text
+    assert "1 unreadable image is left out: n02119789/n02119789_8.JPEG" in caplog.text
     assert build(tmp_path).info.splits["train"].num_examples == 4
 
 

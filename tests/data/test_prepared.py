@@ -1,5 +1,6 @@
 """`tfds:NAME[:CONFIG]`: sets that TFDS prepared elsewhere, found, decoded and sorted."""
 
+import json
 from typing import ClassVar
 
 import numpy as np
@@ -8,9 +9,12 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from sparsity_jax import data
+from sparsity_jax.data import records
+from sparsity_jax.data.prepared import fingerprint
 from sparsity_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
+BROKEN = (2, 9)  # of one set, one in each split
 IMAGES = RNG.integers(0, 256, (12, 6, 5, 1), dtype=np.uint8)
 
 
@@ -20,7 +24,7 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS: ClassVar = [
         tfds.core.BuilderConfig(name=name)
-        for name in ("plain", "validation", "only_train", "mixed", "colour", "unlabelled")
+        for name in ("plain", "validation", "only_train", "mixed", "colour", "unlabelled", "broken")
     ]
 
     def _info(self):
@@ -53,6 +57,8 @@ class Digits(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             if kind == "colour":
                 image = image.convert("RGB") if index % 2 else image
             example = {"id": f"digit_{index:03}", "image": image, "label": index % 3}
+            if kind == "broken" and index in BROKEN:
+                example["image"] = b"no image"
             if kind == "unlabelled":
                 del example["label"]
             yield index, example
@@ -67,8 +73,8 @@ def root(tmp_path_factory):
     return root
 
 
-def load(spec, root):
-    return data.load(f"tfds:digits{spec}", data_dir=root, progress=False)
+def load(spec, root, **options):
+    return data.load(f"tfds:digits{spec}", data_dir=root, progress=False, **options)
 
 
 @pytest.mark.parametrize("config", ["plain", "validation"])
@@ -102,7 +108,7 @@ def test_standard_folder_is_searched(root, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("spec", "word"),
     [
-        ("", "it has configs: colour, mixed"),
+        ("", "it has configs: broken, colour, mixed"),
         (":nothing", "not prepared"),
         (":only_train", "no split validation; it has train"),
         (":mixed", "mixed sizes"),
@@ -114,6 +120,53 @@ def test_unfit_sets_are_refused_in_one_line(root, spec, word):
     with pytest.raises(UserError, match=word) as caught:
         load(spec, root)
     assert "\n" not in str(caught.value)
+
+
+def test_unreadable_images_are_skipped_and_counted_on_request(root, caplog):
+    with pytest.raises(UserError, match=r"train image digit_002 .* --skip_unreadable"):
+        load(":broken", root)
+    dataset = load(":broken", root, skip_unreadable=True)
+    assert "2 unreadable images are left out: train image digit_002, test image" in caplog.text
+    kept = [index for index in range(12) if index not in BROKEN]
+    np.testing.assert_array_equal(dataset.train_images, IMAGES[kept[:7]])
+    np.testing.assert_array_equal(dataset.test_images, IMAGES[kept[7:]])
+    assert [*dataset.train_labels, *dataset.test_labels] == [index % 3 for index in kept]
+    np.testing.assert_array_equal(load(":broken", root).train_images, dataset.train_images)
+
+
+def stream(config, root, **options):
+    return data.open_source(
+        f"tfds:digits:{config}", data_dir=root, device_bytes=-1, progress=False, **options
+    )
+
+
+def test_streams_hold_the_same_images_and_name_unreadable_ones(root, monkeypatch):
+    monkeypatch.setattr(records, "default_workers", lambda: 0)  # threads start faster
+    streamed, whole = stream("colour", root), load(":colour", root)
+    assert streamed.class_names == whole.class_names
+    number_of = {image.tobytes(): number for number, image in enumerate(whole.train_images)}
+    order = [number_of[streamed.train[k][0].tobytes()] for k in range(8)]
+    assert sorted(order) == list(range(8))
+    for labels in (
+        [streamed.train[k][1] for k in range(8)],
+        [streamed.train.label(k) for k in range(8)],
+    ):
+        assert labels == whole.train_labels[order].tolist()
+    with pytest.raises(UserError, match="train image digit_002 cannot be read"):
+        stream("broken", root)
+    with pytest.raises(UserError, match="cannot be left out; prepare it again"):
+        stream("broken", root, skip_unreadable=True)
+
+
+def test_constants_of_another_set_are_not_taken(root, monkeypatch):
+    monkeypatch.setattr(records, "default_workers", lambda: 0)
+    right = stream("plain", root)
+    (kept,) = (root / "arrays").glob(f"digits-{fingerprint(root / 'digits/plain/1.0.0')}.moments*")
+    assert json.loads(kept.read_text())[0] == kept.name
+    kept.write_text(json.dumps(["digits-0123.moments.json", [0.0], [1.0]]))
+    again = stream("plain", root)
+    np.testing.assert_array_equal(again.mean, right.mean)
+    np.testing.assert_array_equal(again.std, right.std)
 
 
 def test_damaged_records_are_refused(root, tmp_path):

@@ -145,6 +145,17 @@ def test_a_second_load_comes_from_the_cache_and_is_the_same(tmp_path, monkeypatc
     assert _same(fresh, load(**SMALL, cache_dir=tmp_path))
 
 
+def test_swapped_caches_are_noticed(tmp_path, caplog):
+    sets = [load(**SMALL, background=each, cache_dir=tmp_path) for each in renderings.BACKGROUNDS]
+    clean, cluttered = sorted(tmp_path.iterdir())
+    clean.rename(tmp_path / "kept")
+    cluttered.rename(clean)
+    (tmp_path / "kept").rename(cluttered)
+    for background, fresh in zip(renderings.BACKGROUNDS, sets, strict=True):
+        assert _same(fresh, load(**SMALL, background=background, cache_dir=tmp_path))
+    assert [record.getMessage().count("it was written as") for record in caplog.records] == [1, 1]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -53,9 +53,10 @@ def pack(path, files):
             archive.writestr(name, content)
 
 
-def load(tmp_path, files):
+def load(tmp_path, files, **options):
     pack(tmp_path / "manual" / TinyImagenet.ARCHIVE.file, files)
-    return data.load("tiny_imagenet", data_dir=tmp_path, allow_unverified=True, progress=False)
+    options = {"allow_unverified": True, "progress": False, **options}
+    return data.load("tiny_imagenet", data_dir=tmp_path, **options)
 
 
 def decoded(content):
@@ -88,3 +89,16 @@ def test_damaged_contents_are_named(tmp_path, files, name, content, word):
     with pytest.raises(UserError, match=word) as caught:
         load(tmp_path, {name: content for name, content in files.items() if content is not None})
     assert "\n" not in str(caught.value)
+
+
+def test_unreadable_images_are_skipped_and_counted_on_request(tmp_path, files, caplog):
+    files[f"{TOP}/train/n01443537/images/n01443537_0.JPEG"] = b"no JPEG"
+    files[f"{TOP}/val/images/val_2.JPEG"] = files[f"{TOP}/val/images/val_2.JPEG"][:200]
+    with pytest.raises(UserError, match="--skip_unreadable"):
+        load(tmp_path, files)
+    dataset = load(tmp_path, files, skip_unreadable=True)
+    assert "2 unreadable images are left out: train image 0, test image 2" in caplog.text
+    assert dataset.train_labels.tolist() == [0, 1, 1, 2, 2]
+    assert dataset.test_labels.tolist() == [0, 2, 0]
+    last = files[f"{TOP}/val/images/val_3.JPEG"]
+    np.testing.assert_array_equal(dataset.test_images[-1], decoded(last))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from sparsity_jax.optimizers import OPTIMIZERS
 from sparsity_jax.training import Hypers, advance, init_state
 from sparsity_jax.training.step import _take_steps, epoch_order, next_batch, train_step
 
@@ -136,3 +137,11 @@ def test_bfloat16_rounds_activations_but_keeps_parameters_norms_and_moments(with
     assert types == {jnp.dtype("float32")}
     assert not same(rounded.params, exact.params)
     np.testing.assert_allclose(rounded.loss_sum, exact.loss_sum, rtol=0.05)
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+def test_a_fresh_state_of_any_optimizer_can_be_given_up(with_setup, corpus, optimizer):
+    """Buffers are donated: a state must not hold one of them twice."""
+    setup = with_setup(optimizer=optimizer)
+    state = advance(setup, hypers(), corpus, init_state(setup, hypers()), until=1)
+    assert np.isfinite(float(state.loss_sum))

@@ -1,0 +1,23 @@
+"""What a regularizer does to a parameter that sees next to no gradient.
+
+Reproduces: Figure 4 (Sec. 3.1): one scalar under simulated small gradients, Adam and SGD, L2 and
+  weight decay.
+Command: python -m sparsity_jax.main --config=configs/figure4.py[:renderings]
+Runs: 3 x 40,000 steps; :renderings 3 x 40,000. In miniature give --config.scale=0.125, a shortened
+  run.
+Time: 2 CPU cores, estimated from the time of a step: 8 min; :renderings 8 min. H200, TPU v5e-8: not
+  measured.
+Expect: Adam + L2 decays fastest. The curve is a simulation, drawn by
+  sparsity_jax.report.low_gradient; the runs here are its counterpart in training, in miniature. sparsity_jax.sparsity.low_gradient is the function.
+"""
+
+from ml_collections import ConfigDict
+
+from sparsity_jax.grids import grid, over
+
+GRID = (*over("adam", "l2", 1e-3), *over("adam", "wd", 1e-3), *over("sgd", "l2", 1e-3))
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+    tasks = {"renderings": GRID}
+    return grid("figure4", arg, tasks=tasks)

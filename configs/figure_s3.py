@@ -1,0 +1,23 @@
+"""The low-gradient regime under every optimizer.
+
+Reproduces: Figure S3 (supplement): Figure 4 for the other adaptive methods with L2.
+Command: python -m sparsity_jax.main --config=configs/figure_s3.py[:renderings]
+Runs: 7 x 40,000 steps; :renderings 7 x 40,000. In miniature give --config.scale=0.125, a shortened
+  run.
+Time: 2 CPU cores, estimated from the time of a step: 19 min; :renderings 19 min. H200, TPU v5e-8:
+  not measured.
+Expect: no number is published. The curve is a simulation, drawn by
+  sparsity_jax.report.low_gradient; the runs here are its counterpart in training, in miniature.
+"""
+
+from ml_collections import ConfigDict
+
+from sparsity_jax.grids import grid, over
+
+OPTIMIZERS = ("sgd", "adam", "amsgrad", "adamax", "rmsprop", "adadelta", "adagrad")
+GRID = tuple(settings for name in OPTIMIZERS for settings in over(name, "l2", 1e-3))
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+    tasks = {"renderings": GRID}
+    return grid("figure_s3", arg, tasks=tasks)

@@ -1,0 +1,27 @@
+"""In which layers the filters die, and what removing them costs, on CIFAR100.
+
+Reproduces: Table 2 (Sec. 2.2): layerwise sparsity, filters and weights pruned, error after pruning.
+Command: python -m sparsity_jax.main --config=configs/table2.py[:cifar100|renderings]
+Runs: 24 x 406,250 steps; :cifar100 24 x 406,250; :renderings 8 x 40,000. All runs are Table 1's. In
+  miniature give --config.scale=0.125, a shortened run.
+Time: 2 CPU cores, estimated from the time of a step: 12 days; :cifar100 12 days; :renderings 21
+  min. H200, TPU v5e-8: not measured.
+Expect: % of C1 ... C7 inactive: Adam L2 1e-4 41 20 9 33 34 67 55, 36.6 % test error before and
+  after pruning, 74 % of the weights gone; SGD L2 1e-3 82 41 33 29 33 6 18, 47.1 %, 34 %.
+"""
+
+from ml_collections import ConfigDict
+
+from sparsity_jax.grids import adapted, grid, over
+
+GRID = (
+    *over("adam", "l2", 1e-3, 1e-4),
+    *over("adam", "wd", 2e-4, 1e-4),
+    *over("sgd", "l2", 1e-3, 5e-4),
+    *over("sgd", "wd", 1e-3, 5e-4),
+)
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+    tasks = {"cifar100": GRID, "renderings": adapted(GRID)}
+    return grid("table2", arg, tasks=tasks)
