@@ -8,7 +8,8 @@ Runs: 3 x 40,000 steps; :renderings 3 x 40,000. In miniature give --config.scale
 Time: 2 CPU cores, estimated from the time of a step: 8 min; :renderings 8 min. H200, TPU v5e-8: not
   measured.
 Expect: Adam + L2 decays fastest. The curve is a simulation, drawn by
-  sparsity_jax.report.low_gradient; the runs here are its counterpart in training, in miniature. sparsity_jax.sparsity.low_gradient is the function.
+  sparsity_jax.report.low_gradient; the runs here are its counterpart in training, in miniature.
+  sparsity_jax.sparsity.low_gradient is the function.
 """
 
 from ml_collections import ConfigDict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from sparsity_jax.fitting import Fitted, fit
 from sparsity_jax.jobs import Job, groups, make_job, memory_line, settings_digest
 from sparsity_jax.outcome import notes, settle
 from sparsity_jax.settings import Run, expand
-from sparsity_jax.storage import lock, seals
+from sparsity_jax.storage import lock, seals, store
 from sparsity_jax.storage import workdir as workdirs
 from sparsity_jax.storage.artifacts import ConfigRecord
 from sparsity_jax.training import Corpus, StreamedCorpus
@@ -55,6 +56,8 @@ def run(config: ConfigDict, workdir: Path, *, overwrite: bool = False, command: 
     with lock.hold(workdir):
         workdirs.clear(workdir) if overwrite else workdirs.reopen(workdir)
         _write_config(workdir, settled, runs, command)
+        done |= _stored(jobs, settled["store"])
+        jobs = [job for job in jobs if job.run.name not in done]
         seals.write_views(workdir, _in_order(runs, done))
         for group in groups(jobs, most=settled["members"]):
             if len(group) > 1:
@@ -67,6 +70,7 @@ def run(config: ConfigDict, workdir: Path, *, overwrite: bool = False, command: 
             )
             for job, its in zip(group, fitted, strict=True):
                 done[job.run.name] = _sealed(job, its)
+                _store(job, settled["store"])
                 seals.write_views(workdir, _in_order(runs, done))
         report.build(workdir)
     _say_where(workdir, _in_order(runs, done))
@@ -85,6 +89,30 @@ def _sealed(job: Job, fitted: Fitted) -> seals.Seal:
     seal = seals.Seal(settle(job, fitted), tuple(fitted.trace.lines()), notes(job, fitted))
     seals.write_seal(job.folder, seal, of=settings_digest(job.run))
     return seal
+
+
+def _stored(jobs: Sequence[Job], folder: str | None) -> dict[str, seals.Seal]:
+    """The runs that another grid has trained, copied out of the store that they share."""
+    found = {}
+    for job in jobs if folder else ():
+        of, name = settings_digest(job.run), job.run.name
+        names = {"name": name, "variant": job.run.variant}
+        if store.fetch(Path(folder or ""), job.folder, key=_store_key(job), of=of, **names):
+            seal = seals.read_seal(job.folder, of=of)
+            if seal is not None:
+                print(f"{name}: trained before, taken from {folder}")
+                found[name] = seal
+    return found
+
+
+def _store(job: Job, folder: str | None) -> None:
+    if folder:
+        of = settings_digest(job.run)
+        store.keep(Path(folder), job.folder, key=_store_key(job), of=of)
+
+
+def _store_key(job: Job) -> str:
+    return store.key(dataclasses.asdict(job.run), job.data_digests)
 
 
 def _finished(workdir: Path, runs: tuple[Run, ...]) -> dict[str, seals.Seal]:

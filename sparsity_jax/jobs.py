@@ -52,8 +52,12 @@ class Job:
     @property
     def identity(self) -> str:
         """What its checkpoints are checkpoints of: its settings on its very data."""
-        arrays = [digests.of_array(np.asarray(array)) for array in self.corpus]
-        return digests.of_json([settings_digest(self.run), *arrays])
+        return digests.of_json([settings_digest(self.run), *self.data_digests])
+
+    @property
+    def data_digests(self) -> list[str]:
+        """Of every array of its data."""
+        return [digests.of_array(np.asarray(array)) for array in self.corpus]
 
 
 def make_job(

@@ -83,6 +83,7 @@ def default_config() -> ConfigDict:
     config.finetune_epochs = 0.0  # train on after pruning, at the run's last learning rate
     config.latency_seconds = 3.0  # spent on timing each run's networks; 0: not timed
     config.gamma_l1 = 0.0  # strength of an L1 penalty on gamma while training (Network Slimming)
+    config.store = config_dict.placeholder(str)  # folder of finished runs that grids share
     config.seeds = 1  # repeat every run with seeds 0 ... seeds - 1
     config.sweep = ()  # dicts of overrides, one a run
     config.lock()
