@@ -91,7 +91,8 @@ def _data(folder: Path) -> Iterator[Finding]:
     for path in sorted(folder.glob("*/*.npz")):
         dataset = read_cache(path)
         if dataset is None:
-            yield False, f"{path} is damaged; delete it, it is made again when needed"
+            why = "is of an older version, or damaged"
+            yield False, f"{path} {why}; delete it, it is made again when needed"
         else:
             count = f"{len(dataset.train_labels):,} + {len(dataset.test_labels):,} images"
             yield True, f"data {dataset.name} {dataset.variant}: {count} ({path.name})"

@@ -1,10 +1,12 @@
-"""A tiny image set in any container, for the tests of folders and archives."""
+"""A tiny image set in any container, and a check that a loaded set trains and resumes."""
 
 import io
 import tarfile
 import zipfile
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +14,10 @@ from PIL import Image
 from sparsity_jax.data import folder
 from sparsity_jax.data.arrays import Dataset
 from sparsity_jax.errors import UserError
+from sparsity_jax.models import Conv, Plan
+from sparsity_jax.training import Corpus, Hypers, Setup, advance, init_state
+from sparsity_jax.training.order import epoch_order
+from sparsity_jax.training.step import next_batch
 
 
 class Pets:
@@ -96,3 +102,33 @@ def cifar10_archive(tmp_path: Path) -> Path:
         files[f"{top}/{name}.bin"] = np.concatenate([labels, pixels], axis=1).tobytes()
     (tmp_path / "official").mkdir()
     return Pets().pack(tmp_path / "official" / "cifar-10-binary.tar.gz", files)
+
+
+@pytest.fixture
+def trains_and_resumes():
+    """Takes a loaded set through real steps and resumes it in the middle of an epoch."""
+
+    def check(dataset: Dataset) -> None:
+        shape = dataset.image_shape
+        plan = Plan("tiny", (Conv(2, pool=True), Conv(2)), shape, "global", (3,), dataset.classes)
+        setup = Setup(plan, "adam", "l2", "schedule", 2, (), flip=True)
+        hypers = Hypers(*(jnp.float32(value) for value in (1e-3, 1e-3, 1, 1, 0)), jnp.uint32(5))
+        corpus, start = Corpus.of(dataset), init_state(setup, hypers)
+        order = epoch_order(hypers, 0, size=dataset.train_size)
+        assert dataset.train_size // 2 > 2  # so that step 1 is in the middle
+        first = advance(setup, hypers, corpus, start, until=1)
+        kept = jax.device_get(first)
+        whole = advance(setup, hypers, corpus, first, until=3)
+        images, labels = next_batch(setup, hypers, corpus, order, kept)
+        chosen = np.asarray(order[2:4])
+        np.testing.assert_array_equal(labels, dataset.train_labels[chosen])
+        seen = np.asarray(images) * np.asarray(dataset.std) + np.asarray(dataset.mean)
+        stored = dataset.train_images[chosen] / 255
+        for got, image in zip(seen, stored, strict=True):  # flipped or not
+            errors = [np.abs(got - image).max(), np.abs(got - image[:, ::-1]).max()]
+            assert min(errors) < 1e-5
+        resumed = advance(setup, hypers, Corpus.of(dataset), jax.device_put(kept), until=3)
+        for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    return check

@@ -93,6 +93,14 @@ def test_archive_is_read_back_exactly(tmp_path, source):
     np.testing.assert_array_equal(again.train_images, train[0])
 
 
+@pytest.mark.parametrize("source", SETS)
+def test_it_trains_and_resumes_in_mid_epoch(tmp_path, source, trains_and_resumes):
+    _, builder_class, make_files, names = SETS[source]
+    train, test = make(5 * PER_FILE, len(names)), make(3, len(names))
+    pack(tmp_path / "manual" / builder_class.ARCHIVE.file, make_files(train, test))
+    trains_and_resumes(data.load(source, data_dir=tmp_path, allow_unverified=True, progress=False))
+
+
 def test_prepared_set_is_an_ordinary_tfds_set(tmp_path):
     train, test = make(5 * PER_FILE, 10), make(3, 10)
     pack(tmp_path / "manual" / Cifar10.ARCHIVE.file, cifar10_files(train, test))

@@ -75,6 +75,11 @@ def test_clean_and_cluttered_show_the_same_views(folder):
     assert (views[:, 0] != views[:, 1]).any(-1).all()
 
 
+@pytest.mark.parametrize("source", ["objectnet3d", "objectnet3d:cluttered"])
+def test_it_trains_and_resumes_in_mid_epoch(folder, source, trains_and_resumes):
+    trains_and_resumes(load(source, folder))
+
+
 def test_paintings_stand_behind_when_given(folder, tmp_path, models, caplog):
     pack(tmp_path / "manual", models)
     cubism = tmp_path / "manual" / "PeopleArt" / "JPEGImages" / "Cubism"

@@ -75,6 +75,10 @@ def test_archive_is_read_back_exactly(tmp_path, files):
     assert dataset.test_labels.tolist() == [0, 2, 1, 0]
 
 
+def test_it_trains_and_resumes_in_mid_epoch(tmp_path, files, trains_and_resumes):
+    trains_and_resumes(load(tmp_path, files))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "word"),
     [
