@@ -74,7 +74,9 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, OSError):
-        return f"--config cannot be read: {str(error).splitlines()[-1].strip()}"
+        there = ", ".join(sorted(path.stem for path in Path("configs").glob("*.py")))
+        known = f"; configs/ holds {there}" if there else ""
+        return f"--config cannot be read: {str(error).splitlines()[-1].strip()}{known}"
     said = " ".join(str(error).replace("\\n", " ").replace("\\'", "'").split()).strip("'\"")
     if isinstance(error, flags.Error | AttributeError | KeyError):
         return said.replace("' Did you", ". Did you")
