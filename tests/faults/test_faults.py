@@ -1,5 +1,6 @@
 """The short versions of the trials in `matrix.py`, and stopping on request."""
 
+import gc
 import os
 import signal
 import sys
@@ -15,11 +16,16 @@ from sparsity_jax import fitting, report
 from sparsity_jax import main as command
 from sparsity_jax.storage import lock
 
+# Orbax leaves the errors of reads that it gave up on to be found by the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture(autouse=True)
 def quick(tmp_path, monkeypatch):
     monkeypatch.setenv("SPARSITY_JAX_DATA", str(tmp_path.parent / "data"))
     monkeypatch.setattr(report, "build", lambda workdir: (workdir / "report.html").write_text(""))
+    yield
+    gc.collect()  # while the mark above still holds
 
 
 def main(workdir: Path, *more: str) -> int:
@@ -56,8 +62,6 @@ def test_a_signal_commits_a_checkpoint_between_evaluations_and_the_run_goes_on_f
     assert tiny.differing(tmp_path / "parts", tiny.results(tmp_path / "whole")) == []
 
 
-# Orbax leaves the errors of reads that it gave up on to be found by the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_damaged_files_are_never_believed(tmp_path):
     counts = corruption_trials.run_trials(24, seed=5, folder=tmp_path)
     assert counts["trials"] == 24

@@ -1,5 +1,6 @@
 """Does a checkpoint come back exactly, and only if it is exactly what was saved?"""
 
+import gc
 import shutil
 
 import jax.numpy as jnp
@@ -8,6 +9,16 @@ import pytest
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage.checkpoints import Checkpoints
+
+# Orbax leaves the errors of reads that it gave up on to be found by the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def _find_them_here():
+    """Collect what a test leaves while its mark still holds, not in a later test."""
+    yield
+    gc.collect()
 
 
 def state(value: float) -> dict:
