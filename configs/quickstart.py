@@ -1,9 +1,9 @@
-"""The paper's effect in three minutes: Adam + L2 kills filters, SGD and no regularizer do not.
+"""The paper's effect in two minutes: Adam + L2 kills filters, SGD and no regularizer do not.
 
 Reproduces: the contrast of Table 1 (Sec. 2.2, findings 1 to 3), in miniature: ten classes of
   procedural objects rendered 16x16 gray, BasicNet at a quarter of its width, 5,750 steps.
 Command: python -m sparsity_jax.main --config=configs/quickstart.py
-Runs: 4 x 5,750 steps; about 2 to 3 minutes on 2 CPU cores.
+Runs: 4 x 5,750 steps; about 2 minutes on 2 CPU cores.
 """
 
 from ml_collections import ConfigDict
