@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 
 import jax
+import jax.numpy as jnp
 
-from sparsity_jax.training.state import Setup
+from sparsity_jax.training.state import Hypers, Setup, init_state
 
 # Copies of every layer's output alive at once: input, output and gradient of convolution, norm and
 # rectifier, and what their lowering unfolds. Measured on CPU: 4.6 to 6.1 (XLA's own account).
 _OUTPUTS = 8
-_PARAMETERS = 5  # weights, gradient, update, two moments
+_STATES = 2
 _CPU_SHARE, _DEVICE_SHARE = 0.5, 0.8
 
 
 def member_bytes(setup: Setup) -> int:
     """An estimate from above of the bytes that one member's state and step need.
 
-    8 outputs + 5 parameters, in float32: outputs = batch x sum over layers of height x width x
-    filters. It is compared with XLA's account of the compiled program in the tests.
+    8 outputs + 2 states, in float32: outputs = batch x sum over layers of height x width x
+    filters; the second state is for gradients and updates. The tests compare it with XLA's account
+    of the compiled program.
 
     Example:
-      >>> member_bytes(setup) // 2**20  # width 0.25, 16x16, batch 40
-      18
+      >>> member_bytes(setup) // 2**20  # width 0.25, 16x16 gray, batch 40
+      21
     """
     plan = setup.plan
-    height, width, channels = plan.input_shape
-    outputs, parameters = height * width * channels, 0
-    for conv in plan.convs:
-        outputs += height * width * conv.filters
-        parameters += conv.kernel**2 * channels * conv.filters
-        channels = conv.filters
-        if conv.pool:
-            height, width = height // 2, width // 2
-    for features in (*plan.dense, plan.classes):
-        parameters += features * max(channels, height * width * channels if channels else 1)
-        height, width, channels = 1, 1, features
-    return 4 * (_OUTPUTS * setup.batch_size * outputs + _PARAMETERS * parameters)
+    seen = (plan.input_shape, *plan.map_shapes[:-1])  # by each convolution
+    outputs = math.prod(plan.input_shape) + sum(
+        height * width * conv.filters
+        for (height, width, _), conv in zip(seen, plan.convs, strict=True)
+    )
+    hypers = Hypers(*(jnp.float32(0),) * 5, seed=jnp.uint32(0))
+    state = jax.eval_shape(functools.partial(init_state, setup), hypers)
+    state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    return 4 * _OUTPUTS * setup.batch_size * outputs + _STATES * state_bytes
 
 
 def free_bytes() -> int:
