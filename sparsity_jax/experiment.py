@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
-import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,31 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from sparsity_jax import __version__, data, report
+from sparsity_jax import data, report
 from sparsity_jax.data import Dataset, Stream
 from sparsity_jax.fitting import Fitted, fit
+from sparsity_jax.hosts import ALONE, Elsewhere, Host, forget_notices, stopping_together
 from sparsity_jax.jobs import Job, groups, make_job, memory_line, settings_digest
 from sparsity_jax.outcome import notes, settle
+from sparsity_jax.provenance import made_with
 from sparsity_jax.settings import Run, expand
+from sparsity_jax.shares import ALL, Share
 from sparsity_jax.storage import lock, seals, store
 from sparsity_jax.storage import workdir as workdirs
-from sparsity_jax.storage.artifacts import ConfigRecord
 from sparsity_jax.training import Corpus, StreamedCorpus
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+SECONDS_BETWEEN_GLANCES = 1.0  # at what other processes have finished
 
 
-def run(config: ConfigDict, workdir: Path, *, overwrite: bool = False, command: str = "") -> None:
+def run(
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    overwrite: bool = False,
+    command: str = "",
+    share: Share = ALL,
+    host: Host = ALONE,
+) -> None:
     """Train, measure and prune every run of a config, and report.
 
     The same call again goes on where it stopped; once all is done it only prints the table.
@@ -36,6 +45,8 @@ def run(config: ConfigDict, workdir: Path, *, overwrite: bool = False, command: 
       workdir: where every result goes.
       overwrite: remove what the workdir holds, even of another config.
       command: the line a reader types to run this again.
+      share: train only this part of the grid; whoever finishes last writes the report.
+      host: this process among those that work together; they divide the share.
 
     Raises:
       UserError: what is wrong with the config, the data or the workdir, in one line.
@@ -43,37 +54,102 @@ def run(config: ConfigDict, workdir: Path, *, overwrite: bool = False, command: 
     runs = expand(config)
     settled = config.to_dict()
     workdirs.check(workdir, settled, overwrite=overwrite)
-    lock.refuse_if_held(workdir)
+    lock.refuse_if_held(workdir, share)
     done = {} if overwrite else _finished(workdir, runs)
     if len(done) == len(runs) and workdirs.is_whole(workdir, _in_order(runs, done)):
         _say_where(workdir, _in_order(runs, done))
         return
 
     _remember_compilations(workdir)
-    pending = tuple(run for run in runs if run.name not in done)
-    jobs = _make_jobs(pending, _load(pending, settled), workdir)
+    jobs = _make_jobs(runs, _load(runs, settled), workdir, share)
 
-    with lock.hold(workdir):
-        workdirs.clear(workdir) if overwrite else workdirs.reopen(workdir)
-        _write_config(workdir, settled, runs, command)
-        done |= _stored(jobs, settled["store"])
-        jobs = [job for job in jobs if job.run.name not in done]
+    with lock.hold(workdir, share), stopping_together(host, workdir) as elsewhere:
+        if host.leads:
+            workdirs.clear(workdir) if overwrite else workdirs.reopen(workdir)
+            forget_notices(workdir)
+            names = tuple(run.name for run in runs)
+            workdirs.write_record(workdir, made_with(settled, names, command))
+        host.wait("the workdir is ready")
+        for group in share.of(groups(jobs, most=settled["members"], shares=share.count)):
+            done |= _train(group, done, settled, elsewhere, runs)
+            _publish(workdir, runs, done, share)
+        done = _await_others(workdir, runs, done, share, host, elsewhere)
+        if host.leads:
+            _report(workdir, runs, done, share)
+
+
+def _train(
+    group: Sequence[Job],
+    done: Mapping[str, seals.Seal],
+    config: Mapping[str, Any],
+    elsewhere: Elsewhere,
+    runs: Sequence[Run],
+) -> dict[str, seals.Seal]:
+    """The members of a group that were not finished, now finished."""
+    pending = [job for job in group if job.run.name not in done]
+    found = _stored(pending, config["store"])
+    pending = [job for job in pending if job.run.name not in found]
+    if not pending:
+        return found
+    if len(pending) > 1:
+        print(memory_line(pending))
+    fitted = fit(
+        pending,
+        place=_place(pending, runs),
+        mapping=config["member_map"],
+        device_map=config["device_map"],
+        elsewhere=elsewhere,
+    )
+    for job, its in zip(pending, fitted, strict=True):
+        found[job.run.name] = _sealed(job, its)
+        _store(job, config["store"])
+    return found
+
+
+def _publish(
+    workdir: Path, runs: tuple[Run, ...], done: Mapping[str, seals.Seal], share: Share
+) -> None:
+    """Bring results.csv and history.jsonl up to date with what is finished."""
+    with lock.publishing(workdir):
+        if share != ALL:
+            done = _finished(workdir, runs)
         seals.write_views(workdir, _in_order(runs, done))
-        for group in groups(jobs, most=settled["members"]):
-            if len(group) > 1:
-                print(memory_line(group))
-            fitted = fit(
-                group,
-                place=_place(group, runs),
-                mapping=settled["member_map"],
-                device_map=settled["device_map"],
-            )
-            for job, its in zip(group, fitted, strict=True):
-                done[job.run.name] = _sealed(job, its)
-                _store(job, settled["store"])
-                seals.write_views(workdir, _in_order(runs, done))
-        report.build(workdir)
-    _say_where(workdir, _in_order(runs, done))
+
+
+def _await_others(
+    workdir: Path,
+    runs: tuple[Run, ...],
+    done: Mapping[str, seals.Seal],
+    share: Share,
+    host: Host,
+    elsewhere: Elsewhere,
+) -> Mapping[str, seals.Seal]:
+    """All that is finished; processes that work together wait until that is everything."""
+    if share == ALL:
+        return done
+    while host.count > 1 and not all(seals.exists(workdir / "runs" / run.name) for run in runs):
+        if (ended := elsewhere()) is not None:
+            raise ended
+        time.sleep(SECONDS_BETWEEN_GLANCES)
+    return _finished(workdir, runs)
+
+
+def _report(
+    workdir: Path, runs: tuple[Run, ...], done: Mapping[str, seals.Seal], share: Share
+) -> None:
+    if len(done) < len(runs):
+        print(
+            f"share {share} is finished; {len(done)} of all {len(runs)} runs are. The share that "
+            "ends last writes the report."
+        )
+        return
+    finished = _in_order(runs, done)
+    with lock.publishing(workdir):
+        if share == ALL or not workdirs.is_whole(workdir, finished):
+            seals.write_views(workdir, finished)
+            workdirs.clear_parts(workdir)
+            report.build(workdir)
+    _say_where(workdir, finished)
 
 
 def _place(group: Sequence[Job], runs: Sequence[Run]) -> str:
@@ -150,7 +226,10 @@ def _load(runs: tuple[Run, ...], config: Mapping[str, Any]) -> dict[tuple, Datas
 
 
 def _make_jobs(
-    runs: tuple[Run, ...], datasets: Mapping[tuple, Dataset | Stream], workdir: Path
+    runs: tuple[Run, ...],
+    datasets: Mapping[tuple, Dataset | Stream],
+    workdir: Path,
+    share: Share,
 ) -> list[Job]:
     corpora = {
         key: StreamedCorpus(each) if isinstance(each, Stream) else Corpus.of(each)
@@ -158,39 +237,9 @@ def _make_jobs(
     }
     keys = [(run.data, run.renderings) for run in runs]
     return [
-        make_job(run, datasets[key], corpora[key], workdir)
+        make_job(run, datasets[key], corpora[key], workdir, share)
         for run, key in zip(runs, keys, strict=True)
     ]
-
-
-def _write_config(
-    workdir: Path, config: Mapping[str, Any], runs: tuple[Run, ...], command: str
-) -> None:
-    record = ConfigRecord(
-        config=config,
-        runs=tuple(run.name for run in runs),
-        versions={"sparsity_jax": __version__}
-        | {name: importlib.metadata.version(name) for name in _PACKAGES},
-        devices=tuple(device.device_kind for device in jax.devices()),
-        commit=_commit(),
-        command=command,
-    )
-    workdirs.write_record(workdir, record)
-
-
-def _commit() -> str | None:
-    """The commit of the code, if it runs from a checkout."""
-    try:
-        found = subprocess.run(
-            ("git", "rev-parse", "HEAD"),
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
 
 
 def _say_where(workdir: Path, finished: Sequence[seals.Seal]) -> None:

@@ -67,6 +67,7 @@ def fit(
     place: str = "",
     mapping: str | None = None,
     device_map: str = "shard_map",
+    elsewhere: Callable[[], BaseException | None] = lambda: None,
 ) -> list[Fitted]:
     """Train a group of runs to their end in one program, from their newest common checkpoint.
 
@@ -78,24 +79,31 @@ def fit(
       place: which runs of how many, for the progress bar.
       mapping: how members share a device, as `training.population.choose_layout` takes it.
       device_map: how they go to devices.
+      elsewhere: tells why another process has stopped, as `hosts.stopping_together` does.
 
     Returns:
       For each job, the state at its end with everything observed.
 
     Raises:
-      Interrupted: SIGTERM or SIGINT; the next call goes on from there.
-      UserError: no checkpoint can be written, or the workdir has vanished.
+      Interrupted: SIGTERM or SIGINT, here or elsewhere; the next call goes on from there.
+      UserError: no checkpoint can be written, the workdir has vanished, or a process elsewhere
+        has failed.
     """
     layout = choose_layout(
         len(jobs), mapping=mapping, device_map=device_map, devices=jax.local_device_count()
     )
     with deferring() as asked, contextlib.ExitStack() as opened:
+
+        def stop() -> BaseException | None:
+            signum = asked()
+            return elsewhere() if signum is None else Interrupted(signum)
+
         members = [
             _Member(job, opened.enter_context(_checkpoints(job)))
             for job in jobs
         ]  # fmt: skip
         state, seconds = _start(members)
-        return _Fit(members, state, layout, asked, seconds).run(place)
+        return _Fit(members, state, layout, stop, seconds).run(place)
 
 
 def _checkpoints(job: Job) -> Checkpoints:
@@ -107,7 +115,7 @@ def _start(members: Sequence[_Member]) -> tuple[State, float]:
     fresh = [init_state(each.job.setup, each.job.hypers) for each in members]
     found = _newest_common(members, fresh)
     for i, each in enumerate(members):
-        history = each.job.workdir / "history.jsonl"
+        history = each.job.history
         truncate_after(history, each.job.run.name, -1)
         each.checkpoints.forget_after(found[i].step if found else -1)
         if found:
@@ -145,10 +153,10 @@ class _Fit:
         members: Sequence[_Member],
         state: State,
         layout: Layout,
-        asked: Callable[[], int | None],
+        stop: Callable[[], BaseException | None],
         seconds_before: float,
     ) -> None:
-        self._members, self._state, self._layout, self._asked = members, state, layout, asked
+        self._members, self._state, self._layout, self._stop = members, state, layout, stop
         self._setup, self._job = members[0].job.setup, members[0].job
         self._hypers = stack([each.job.hypers for each in members])
         self._corpus = on_devices(self._job.corpus, layout)
@@ -230,14 +238,14 @@ class _Fit:
                 raise UserError(
                     f"{each.job.folder} has vanished during the run; nothing more is kept"
                 )
-        signum = self._asked()
+        stop = self._stop()
         late = time.monotonic() - self._saved_at > SECONDS_BETWEEN_CHECKPOINTS
-        if late or signum is not None or self._step == self._job.steps:
+        if late or stop is not None or self._step == self._job.steps:
             self._save()
-        if signum is not None:
+        if stop is not None:
             for each in self._members:
                 each.checkpoints.wait()
-            raise Interrupted(signum)
+            raise stop
 
     def _save(self) -> None:
         state, step = jax.device_get(self._state), self._step

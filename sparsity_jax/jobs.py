@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ from sparsity_jax.data.augment import seen_shape
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import make_plan
 from sparsity_jax.settings import Run
+from sparsity_jax.shares import ALL, Share
 from sparsity_jax.storage import digests
+from sparsity_jax.storage.history import history_name
 from sparsity_jax.training import Corpus, Hypers, Setup, StreamedCorpus, make_hypers, make_setup
 from sparsity_jax.training.memory import free_bytes, member_bytes
 
@@ -36,6 +39,12 @@ class Job:
     corpus: Corpus | StreamedCorpus
     steps: int
     workdir: Path
+    share: Share = ALL
+
+    @property
+    def history(self) -> Path:
+        """Where its course is written live: each share of a grid has a file of its own."""
+        return self.workdir / history_name(self.share)
 
     @property
     def folder(self) -> Path:
@@ -61,7 +70,11 @@ class Job:
 
 
 def make_job(
-    run: Run, dataset: Dataset | Stream, corpus: Corpus | StreamedCorpus, workdir: Path
+    run: Run,
+    dataset: Dataset | Stream,
+    corpus: Corpus | StreamedCorpus,
+    workdir: Path,
+    share: Share = ALL,
 ) -> Job:
     """Fit a run to its data.
 
@@ -91,6 +104,7 @@ def make_job(
         corpus=corpus,
         steps=run.steps(size),
         workdir=workdir,
+        share=share,
     )
 
 
@@ -99,7 +113,7 @@ def settings_digest(run: Run) -> str:
     return digests.of_json(dataclasses.asdict(run))
 
 
-def groups(jobs: Sequence[Job], *, most: int = 0) -> Iterator[tuple[Job, ...]]:
+def groups(jobs: Sequence[Job], *, most: int = 0, shares: int = 1) -> list[tuple[Job, ...]]:
     """Split jobs into groups that train in one program each, in the order of their first members.
 
     Members of a group share setup, data, length and evaluations; they differ in strengths, rates,
@@ -108,17 +122,33 @@ def groups(jobs: Sequence[Job], *, most: int = 0) -> Iterator[tuple[Job, ...]]:
     Args:
       jobs: in the order of the grid.
       most: members at most; 0: as many as is fast here (4 on a CPU, 16 elsewhere) and fits.
+      shares: processes that share the groups; groups get smaller until there are as many.
     """
+    alike = _alike(jobs)
+    limits = [most or _most_members(members[0].setup) for members in alike]
+    counts = [-(-len(members) // limit) for members, limit in zip(alike, limits, strict=True)]
+    while sum(counts) < min(shares, len(jobs)):
+        sizes = [len(members) / count for members, count in zip(alike, counts, strict=True)]
+        counts[sizes.index(max(sizes))] += 1
+    split = zip(alike, counts, strict=True)
+    return [group for members, count in split for group in _in_even_parts(members, count)]
+
+
+def _alike(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Jobs that could share a program."""
     alike: dict[tuple, list[Job]] = {}
     for index, job in enumerate(jobs):
         streams = isinstance(job.corpus, StreamedCorpus)
         alone = index if streams else -1
         alike.setdefault((job.setup, id(job.corpus), *job.marks, alone), []).append(job)
-    for members in alike.values():
-        count = -(-len(members) // (most or _most_members(members[0].setup)))
-        size = -(-len(members) // count)  # even groups: equal sizes share a program
-        for first in range(0, len(members), size):
-            yield tuple(members[first : first + size])
+    return list(alike.values())
+
+
+def _in_even_parts(members: Sequence[Job], count: int) -> Iterator[tuple[Job, ...]]:
+    """`count` groups whose sizes differ by one at most: equal sizes share a program."""
+    ends = [len(members) * part // count for part in range(count + 1)]
+    for first, end in itertools.pairwise(ends):
+        yield tuple(members[first:end])
 
 
 def _most_members(setup: Setup) -> int:

@@ -1,7 +1,7 @@
 """Train networks, see which filters die, cut them out, read a report.
 
 python -m sparsity_jax.main --config=configs/NAME.py[:ARG] [--workdir=DIR] [--overwrite]
-                            [--config.FIELD=VALUE ...]
+                            [--config.FIELD=VALUE ...] [--share=I/N]
 
   --config     the experiment: a Python file, which is run; start with configs/quickstart.py
   --workdir    where results.csv, history.jsonl, figures/ and report.html go (default runs/NAME);
@@ -10,6 +10,11 @@ python -m sparsity_jax.main --config=configs/NAME.py[:ARG] [--workdir=DIR] [--ov
   --config.F=V set a field of the config, such as --config.strength=1e-3, --config.seeds=3,
                --config.data=folder:PATH, --config.renderings.background=cluttered,
                --config.scale=0.1 (shortens every duration); sparsity_jax/settings.py lists them
+  --share      train only part I (from 0) of N of the grid; start one process for each, on any
+               machines that see the workdir (python -m sparsity_jax.launch --help does that)
+
+Processes of one job (a TPU slice, a SLURM step of several tasks) find each other and share the
+grid by themselves; where nothing tells them, give each --coordinator=HOST:PORT --process=I/N.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ from ml_collections import config_flags
 
 from sparsity_jax import experiment, interruption
 from sparsity_jax.errors import UserError
+from sparsity_jax.hosts import ALONE, Host, join
+from sparsity_jax.shares import Share, parse_share
 
 
 def main() -> int:
@@ -36,8 +43,16 @@ def main() -> int:
             return 0
         config = values.config
         workdir = Path(values.workdir or f"runs/{config.name}")
+        share, host = _place(values)
         with interruption.raising():
-            experiment.run(config, workdir, overwrite=values.overwrite, command=command)
+            experiment.run(
+                config,
+                workdir,
+                overwrite=values.overwrite,
+                command=command,
+                share=share,
+                host=host,
+            )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -56,6 +71,9 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues:
     config_flags.DEFINE_config_file("config", None, "the config file", flag_values=values)
     flags.DEFINE_string("workdir", None, "where results go", flag_values=values)
     flags.DEFINE_bool("overwrite", False, "start anew in the workdir", flag_values=values)
+    flags.DEFINE_string("share", None, "which part of the grid: I/N", flag_values=values)
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0", flag_values=values)
+    flags.DEFINE_string("process", None, "which process of how many: I/N", flag_values=values)
     flags.DEFINE_bool("help", False, "show the text above", flag_values=values)
     try:
         rest = values(argv)[1:]
@@ -67,6 +85,19 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues:
     if values.config is None and not values.help:
         raise UserError("--config is missing; try --config=configs/quickstart.py")
     return values
+
+
+def _place(values: flags.FlagValues) -> tuple[Share, Host]:
+    """Which part of the grid is this process's, alone or among hosts that work together."""
+    process = values.process and parse_share(values.process, flag="--process")
+    host = join(values.coordinator, process or None)
+    if values.share is None:
+        return Share(host.index, host.count), host
+    if host != ALONE:
+        raise UserError("--share is for processes that do not know of each other; leave it out")
+    if values.overwrite:
+        raise UserError("--overwrite would remove what other shares wrote; give one of the two")
+    return parse_share(values.share), host
 
 
 def _one_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ from sparsity_jax.training import State, evaluate
 
 
 def observe(job: Job, state: State, trace: Trace) -> Evaluation:
-    """Evaluate a run's state, and add what was seen to its trace and to history.jsonl.
+    """Evaluate a run's state, and add what was seen to its trace and to its history.
 
     Args:
       job: the run.
@@ -46,7 +46,7 @@ def observe(job: Job, state: State, trace: Trace) -> Evaluation:
         **sparsity,
     )
     trace.add(evaluation, **norms)
-    append_history(job.workdir / "history.jsonl", [evaluation])
+    append_history(job.history, [evaluation])
     return evaluation
 
 

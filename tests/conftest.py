@@ -1,8 +1,14 @@
-"""Four virtual CPU devices for every test, and compiled programs shared between them."""
+"""Four virtual CPU devices for every test, shared compiled programs, and the command itself."""
 
+import csv
 import os
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
+
+import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
@@ -11,3 +17,32 @@ os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "sparsity_jax_test_compilations")
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+
+@pytest.fixture
+def main(tmp_path, monkeypatch) -> Callable[..., int]:
+    """The command, in a directory of its own, in this process and without the report's pictures."""
+    from sparsity_jax import main as command
+    from sparsity_jax import report
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(report, "build", lambda workdir: Path(workdir, "report.html").touch())
+    monkeypatch.setattr(report, "table", lambda workdir: "")
+
+    def run(*flags: str, config: str = "") -> int:
+        grid = Path(__file__).with_name("small_grid.py")
+        with mock.patch.object(sys, "argv", ["main", f"--config={grid}{config}", *flags]):
+            return command.main()
+
+    return run
+
+
+@pytest.fixture
+def rows() -> Callable[[str], list[dict[str, str]]]:
+    """Reads a workdir's results.csv, without what it took."""
+
+    def read(workdir: str) -> list[dict[str, str]]:
+        with (Path(workdir) / "results.csv").open() as file:
+            return [{**row, "seconds": ""} for row in csv.DictReader(file)]
+
+    return read

@@ -1,69 +1,25 @@
 """Runs of one grid train together: results as alone, also after an interruption."""
 
-import csv
-import sys
 from pathlib import Path
-from unittest import mock
 
 import jax
 import numpy as np
-import pytest
 
 from sparsity_jax import fitting, jobs
-from sparsity_jax import main as command
 from sparsity_jax.data import Dataset
 from sparsity_jax.interruption import Interrupted
 from sparsity_jax.settings import default_config, expand
 from sparsity_jax.training import Corpus
 
-CONFIG = """
-from sparsity_jax.settings import default_config
-
-
-def get_config(arg=None):
-    config = default_config()
-    config.name = "group"
-    config.renderings.update(classes=3, size=8, train_views=96, test_views=24)
-    config.width = "0.0625"
-    config.pool_after = (1, 3)
-    config.epochs = 40.0
-    config.drops = ((30.0, 0.1),)
-    config.evaluations = 3
-    config.strength = 0.05
-    config.latency_seconds = 0.0
-    config.seeds = 2
-    return config
-"""
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        "sparsity_jax.report.build", lambda workdir: Path(workdir, "report.html").touch()
-    )
-    monkeypatch.setattr("sparsity_jax.report.table", lambda workdir: "")
-    Path("group.py").write_text(CONFIG)
-
-
-def main(*flags: str) -> int:
-    with mock.patch.object(sys, "argv", ["main", "--config=group.py", *flags]):
-        return command.main()
-
-
-def results(workdir: str) -> list:
-    with (Path(workdir) / "results.csv").open() as file:
-        return [{**row, "seconds": ""} for row in csv.DictReader(file)]
-
 
 def test_a_group_gives_the_rows_of_runs_alone_and_goes_on_after_an_interruption(
-    monkeypatch, capsys
+    main, rows, monkeypatch, capsys
 ):
     assert main("--workdir=together") == 0
     assert "2 runs in one program, at most 0.0" in capsys.readouterr().out
     assert main("--workdir=alone", "--config.members=1") == 0
     assert "in one program" not in capsys.readouterr().out
-    assert results("together") == results("alone")
+    assert rows("together") == rows("alone")
 
     save, left = fitting.Checkpoints.save, [3]  # two members, twice: stop inside the second
 
@@ -81,21 +37,21 @@ def test_a_group_gives_the_rows_of_runs_alone_and_goes_on_after_an_interruption(
     assert sorted(map(len, steps)) == [1, 2]  # the members' newest checkpoints differ
     assert main("--workdir=parts") == 0
     assert " steps from " in capsys.readouterr().out
-    assert results("parts") == results("together")
+    assert rows("parts") == rows("together")
     history = [Path(workdir, "history.jsonl").read_bytes() for workdir in ("parts", "alone")]
     assert history[0] == history[1]
 
 
-def test_a_diverging_member_is_reported_and_leaves_the_other_as_it_is(capsys):
+def test_a_diverging_member_is_reported_and_leaves_the_other_as_it_is(main, rows, capsys):
     sweep = "--config.sweep=({'learning_rate': 1e30}, {'learning_rate': 1e-3})"
     assert main("--workdir=both", "--config.seeds=1", sweep) == 0
     said = capsys.readouterr().out
     assert "2 runs in one program" in said
     assert "diverged between steps 0 and " in said
     assert main("--workdir=alone", "--config.seeds=1") == 0
-    wild, usual = results("both")
+    wild, usual = rows("both")
     assert (wild["status"], usual["status"]) == ("diverged", "finished")
-    (alone,) = results("alone")
+    (alone,) = rows("alone")
     assert {**usual, "run": "", "variant": ""} == {**alone, "run": "", "variant": ""}
 
 

@@ -7,20 +7,21 @@ PACKAGE = Path(__file__).parent.parent / "sparsity_jax"
 
 FLOORS = (
     {"errors", "naming"},
+    {"shares"},
     {"data", "models", "optimizers", "sparsity"},
     {"validation"},
     {"settings"},
     {"grids", "pruning", "training", "storage"},
     {"report"},
-    {"progress", "interruption"},
-    {"jobs"},
+    {"progress", "interruption", "provenance"},
+    {"jobs", "hosts"},
     {"observing"},
     {"fitting"},
     {"finetuning"},
     {"shrinking"},
     {"outcome"},
     {"experiment", "audit", "doctor"},
-    {"main"},
+    {"main", "launch"},
 )
 
 

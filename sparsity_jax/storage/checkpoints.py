@@ -20,6 +20,12 @@ import orbax.checkpoint as ocp
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage import digests
+from sparsity_jax.storage.snapshot import (
+    Snapshot,
+    SnapshotHandler,
+    SnapshotRestore,
+    SnapshotSave,
+)
 
 Arrays = dict[str, Any]
 
@@ -54,10 +60,18 @@ class Checkpoints:
 
     def __init__(self, folder: Path, *, of: str = "", keep: int = 2) -> None:
         self._folder, self._of = folder.resolve(), of
+        me = jax.process_index()  # whoever trains a run keeps it, whatever other processes do
         self._options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, cleanup_tmp_directories=True, enable_background_delete=False
+            max_to_keep=keep,
+            cleanup_tmp_directories=True,
+            enable_background_delete=False,
+            create=False,
+            multiprocessing_options=ocp.options.MultiprocessingOptions(
+                primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
+            ),
         )
         with self._explained():
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._manager = self._open()
 
     def __enter__(self) -> Checkpoints:
@@ -84,7 +98,7 @@ class Checkpoints:
           UserError: this one or the one before could not be written; committed ones are untouched.
         """
         leaves = {**_named("state", state), **{f"arrays{name}": a for name, a in arrays.items()}}
-        leaves = {name: np.asarray(leaf) for name, leaf in leaves.items()}
+        leaves = {name: np.array(leaf) for name, leaf in leaves.items()}  # copies: steps go on
         content = {
             "step": step,
             "of": self._of,
@@ -94,9 +108,8 @@ class Checkpoints:
         with self._explained():
             saved = self._manager.save(
                 step,
-                args=ocp.args.Composite(
-                    leaves=ocp.args.StandardSave(leaves),
-                    notes=ocp.args.JsonSave({"digest": digests.of_json(content), **content}),
+                args=SnapshotSave(
+                    Snapshot(leaves, {"digest": digests.of_json(content), **content})
                 ),
                 force=True,
             )
@@ -141,14 +154,7 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     def _read(self, step: int, like: Any) -> Restored:
-        found: Any = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                leaves=ocp.args.StandardRestore(), notes=ocp.args.JsonRestore()
-            ),
-        )
-        content = found.notes
-        leaves = {name: np.asarray(leaf) for name, leaf in found.leaves.items()}
+        leaves, content = self._manager.restore(step, args=SnapshotRestore())
         verify_notes(content, step)
         _verify_leaves(leaves, content["leaves"])
         if content["of"] != self._of:
@@ -168,7 +174,7 @@ class Checkpoints:
 
     def _open(self) -> ocp.CheckpointManager:
         return ocp.CheckpointManager(
-            self._folder, options=self._options, item_names=("leaves", "notes")
+            self._folder, options=self._options, item_handlers=SnapshotHandler()
         )
 
     def _set_aside(self, step: int, error: Exception) -> None:

@@ -13,6 +13,7 @@ import orbax.checkpoint as ocp
 from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.storage import snapshot
 from sparsity_jax.storage.foreign import MAX_VECTOR, Tensors
 
 
@@ -23,6 +24,9 @@ def read_orbax(path: Path) -> Tensors:
       UserError: no saved tree inside.
     """
     saved = _newest_tree(path)
+    if (saved / snapshot.LEAVES).exists():
+        leaves = snapshot.SnapshotHandler().restore(saved).leaves
+        return {name: _light(leaf) for name, leaf in leaves.items()}
     # Orbax warns that item folders of a step lack top-level metadata; they always do.
     logging.getLogger("absl").setLevel(logging.ERROR)
     with ocp.PyTreeCheckpointer() as checkpointer:
@@ -36,7 +40,8 @@ def read_orbax(path: Path) -> Tensors:
 
 
 def _newest_tree(path: Path) -> Path:
-    saved = [found.parent for found in path.resolve().rglob("_METADATA")]
+    names = ("_METADATA", snapshot.LEAVES)  # of anybody's, of our own
+    saved = [found.parent for name in names for found in path.resolve().rglob(name)]
     if not saved:
         raise UserError(
             "no Orbax checkpoint inside (no _METADATA); give the checkpoint's directory"

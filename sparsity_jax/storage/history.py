@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.shares import ALL, Share
 from sparsity_jax.storage.artifacts import number, plain, write_atomically
 
 
@@ -41,6 +42,16 @@ class Evaluation:
 
 _NUMBERS = tuple(field.name for field in dataclasses.fields(Evaluation))[2:-1]
 _NAMES = tuple(field.name for field in dataclasses.fields(Evaluation))
+
+
+def history_name(share: Share = ALL) -> str:
+    """The file that a process writes its evaluations to while it trains.
+
+    Example:
+      >>> history_name(), history_name(Share(0, 4))
+      ('history.jsonl', 'history.0-of-4.jsonl')
+    """
+    return "history.jsonl" if share == ALL else f"history.{share.index}-of-{share.count}.jsonl"
 
 
 def encode_line(evaluation: Evaluation) -> str:

@@ -71,12 +71,18 @@ def reopen(workdir: Path) -> None:
 
 def clear(workdir: Path) -> None:
     """Remove what an experiment writes into a workdir, and nothing else."""
-    for name in OURS:
-        path = workdir / name
+    for path in (workdir / name for name in OURS):
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    clear_parts(workdir)
+
+
+def clear_parts(workdir: Path) -> None:
+    """Remove the histories of the shares, once history.jsonl holds what they hold."""
+    for path in workdir.glob("history.*-of-*.jsonl"):
+        path.unlink(missing_ok=True)
 
 
 def write_record(workdir: Path, record: ConfigRecord) -> None:

@@ -142,7 +142,9 @@ def _program(setup: Setup, layout: Layout) -> Callable[..., State]:
             check_vma=False,
         )
         return jax.jit(sharded, donate_argnums=2)
-    mapped = jax.pmap(block, in_axes=(0, 0, 0, None, None), devices=jax.devices()[: layout.devices])
+    mapped = jax.pmap(
+        block, in_axes=(0, 0, 0, None, None), devices=jax.local_devices()[: layout.devices]
+    )
 
     def program(hypers: Hypers, orders: Any, state: State, corpus: Corpus, count: int) -> State:
         blocks = _reshaped((hypers, orders, state), (layout.devices, -1))
@@ -153,7 +155,7 @@ def _program(setup: Setup, layout: Layout) -> Callable[..., State]:
 
 def _mesh(devices: int) -> Mesh:
     return jax.make_mesh(
-        (devices,), ("members",), (AxisType.Auto,), devices=jax.devices()[:devices]
+        (devices,), ("members",), (AxisType.Auto,), devices=jax.local_devices()[:devices]
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from sparsity_jax.data.stream import Stream, StreamedImages, read, shard
+from sparsity_jax.data.stream import Stream, StreamedImages, read
 from sparsity_jax.training.order import epoch_order
 from sparsity_jax.training.state import Hypers, Setup
 
@@ -93,13 +93,11 @@ def _host_batches(
     """The batches from a step on, without end."""
     per_epoch = stream.train_size // batch_size
     epochs_at_once = max(1, ORDER_LENGTH // stream.train_size)
-    index, count = jax.process_index(), jax.process_count()
     while True:
         epoch, place = divmod(step, per_epoch)
         order = orders(hypers, range(epoch, epoch + epochs_at_once), stream.train_size, batch_size)
         order = order[place * batch_size :]
-        mine = shard(order, batch_size=batch_size, index=index, count=count)
-        yield from read(stream.train, mine, batch_size=batch_size // count, workers=stream.workers)
+        yield from read(stream.train, order, batch_size=batch_size, workers=stream.workers)
         step += len(order) // batch_size
 
 

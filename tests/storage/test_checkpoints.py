@@ -48,7 +48,7 @@ def test_nothing_saved_is_nothing_restored(tmp_path):
         assert checkpoints.restore(state(0)) is None
 
 
-@pytest.mark.parametrize("name", ["notes/metadata", "leaves/manifest.ocdbt"])
+@pytest.mark.parametrize("name", ["default/notes.json", "default/leaves.npz"])
 def test_a_damaged_one_is_named_set_aside_and_the_one_before_used(tmp_path, name, capsys):
     save(tmp_path / "c", 1, 2)
     (tmp_path / "c" / "2" / name).write_bytes(b"{}")

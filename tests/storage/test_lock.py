@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.shares import Share
+from sparsity_jax.storage import lock
 from sparsity_jax.storage.lock import hold, is_held, refuse_if_held
 
 HOLDER = """
@@ -45,3 +47,20 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
 def test_looking_leaves_nothing_behind(tmp_path):
     assert not is_held(tmp_path / "absent")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_shares_hold_a_workdir_together_and_each_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.1)
+    with hold(tmp_path, Share(0, 3)), hold(tmp_path, Share(2, 3)):
+        with pytest.raises(UserError, match=r"share 2/3 of .* is in use by process"):
+            refuse_if_held(tmp_path, Share(2, 3))
+        with pytest.raises(UserError, match="in use"), hold(tmp_path, Share(2, 3)):
+            pass
+        with pytest.raises(UserError, match="in use"), hold(tmp_path):
+            pass
+        with pytest.raises(UserError, match=r"shared out 3 ways .* --share=I/3"):
+            hold(tmp_path, Share(1, 2)).__enter__()
+    with hold(tmp_path), pytest.raises(UserError, match="in use"), hold(tmp_path, Share(0, 3)):
+        pass
+    with hold(tmp_path, Share(1, 2)):  # another number, now that nobody is there
+        pass

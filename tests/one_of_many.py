@@ -1,0 +1,13 @@
+"""One process of several that train a grid together: the command, with a shorter heartbeat.
+
+python tests/one_of_many.py --coordinator=HOST:PORT --process=I/N --config=... --workdir=...
+"""
+
+import sys
+
+from sparsity_jax import hosts, main
+
+hosts.HEARTBEAT_SECONDS = 10
+
+if __name__ == "__main__":
+    sys.exit(main.main())

@@ -1,0 +1,165 @@
+"""Processes that share a grid: the results of one process, and one fate when something happens."""
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparsity_jax.errors import UserError
+from sparsity_jax.hosts import ALONE, Host, announced, join, stopping_together
+from sparsity_jax.interruption import Interrupted
+from sparsity_jax.shares import Share, parse_share
+
+HERE = Path(__file__).parent
+LONG = ("--config.epochs=200000", "--config.drops=()")
+
+
+def start(workdir: str, count: int, *flags: str) -> list[subprocess.Popen]:
+    """As many processes that work together on the small grid of four runs."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    line = [
+        sys.executable, str(HERE / "one_of_many.py"), f"--config={HERE / 'small_grid.py'}:wide",
+        "--config.seeds=2", f"--workdir={workdir}", f"--coordinator=localhost:{port}", *flags,
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    processes = []
+    for index in range(count):
+        with Path(f"{workdir}.{index}.log").open("w") as log:
+            each = [*line, f"--process={index}/{count}"]
+            processes.append(subprocess.Popen(each, stdout=log, stderr=log, env=environment))
+    return processes
+
+
+def wait_for(condition, processes, seconds: float = 240.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        assert all(process.poll() is None for process in processes), [
+            log.read_text() for log in Path().glob("*.log")
+        ]
+        time.sleep(0.1)
+
+
+def ended(processes: list[subprocess.Popen]) -> list[int]:
+    return [process.wait(timeout=240) for process in processes]
+
+
+def both_train() -> bool:
+    """Both processes have taken steps, as their logs say."""
+    return all(", loss " in Path(f"together.{index}.log").read_text() for index in range(2))
+
+
+def test_a_signal_to_one_stops_both_and_four_finish_as_one_would(main, rows):
+    assert main("--workdir=alone", "--config.seeds=2", config=":wide") == 0
+    two = start("together", 2, *LONG)
+    wait_for(both_train, two)
+    two[1].send_signal(signal.SIGTERM)
+    assert ended(two) == [143, 143]
+    kept = sorted(path.parent.parent.name for path in Path().glob("together/runs/*/checkpoints/*"))
+    assert kept == sorted(folder.name for folder in Path("together/runs").iterdir())
+    assert len(kept) == 4  # two runs a process
+    again = start("together", 2, *LONG)
+    wait_for(both_train, again)
+    assert all(" steps from " in Path(f"together.{i}.log").read_text() for i in range(2))
+    again[0].kill()  # the one that leads: the other must not wait for it for ever
+    assert ended(again)[1] not in (0, None)
+
+    assert ended(start("four", 4)) == [0, 0, 0, 0]
+    assert rows("four") == rows("alone")
+    histories = [Path(w, "history.jsonl").read_bytes() for w in ("four", "alone")]
+    assert histories[0] == histories[1]
+    assert not list(Path("four").glob("history.*-of-*.jsonl"))
+    for run in Path("alone/runs").iterdir():
+        for name in ("measure.npz", "pruned/weights.npz"):
+            assert (Path("four/runs") / run.name / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_shares_started_one_after_the_other_end_as_the_whole(main, rows, capsys):
+    grid = {"config": ":wide"}
+    assert main("--workdir=whole", **grid) == 0
+    assert main("--workdir=parts", "--share=1/2", **grid) == 0
+    assert "share 1/2 is finished; 1 of all 2 runs are" in capsys.readouterr().out
+    assert len(rows("parts")) == 1
+    assert not Path("parts/report.html").exists()
+    assert main("--workdir=parts", "--share=0/2", **grid) == 0
+    assert "report: parts/report.html" in capsys.readouterr().out
+    assert rows("parts") == rows("whole")
+    histories = [Path(w, "history.jsonl").read_bytes() for w in ("parts", "whole")]
+    assert histories[0] == histories[1]
+    assert main("--workdir=parts", **grid) == 0  # finished: only the table
+    assert main("--workdir=many", "--share=4/5", **grid) == 0  # more shares than runs
+    assert "0 of all 2 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--share=2/2"], "is not I/N"),
+        (["--share=x"], "is not I/N"),
+        (["--share=0/2", "--overwrite"], "give one of the two"),
+        (["--coordinator=localhost:1"], "go together"),
+    ],
+)
+def test_wrong_shares_are_refused_in_one_line(main, capsys, flags, said):
+    assert main(*flags) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+@given(count=st.integers(1, 9), size=st.integers(0, 30))
+def test_shares_are_a_partition(count, size):
+    shares = [Share(index, count).of(range(size)) for index in range(count)]
+    assert sorted(itertools.chain.from_iterable(shares)) == list(range(size))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    assert all(parse_share(str(Share(index, count))) == (index, count) for index in range(count))
+
+
+@given(st.text(max_size=8))
+def test_any_text_is_a_share_or_refused(text):
+    try:
+        index, count = parse_share(text)
+    except UserError:
+        return
+    assert 0 <= index < count
+
+
+def test_the_environment_tells_of_a_job_of_several_processes():
+    step = {"SLURM_STEP_NODELIST": "n[1-2]", "SLURM_PROCID": "0"}
+    assert announced({**step, "SLURM_NTASKS": "2"})
+    assert announced({"JAX_COORDINATOR_ADDRESS": "leader:1234"})
+    assert announced({"TPU_WORKER_HOSTNAMES": "t0,t1"})
+    assert not announced({**step, "SLURM_NTASKS": "1"})  # as in a job array
+    assert not announced({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "8"})  # before srun
+    assert not announced({"TPU_WORKER_HOSTNAMES": "localhost"})
+    if not announced({}):
+        assert join() == ALONE
+    assert jax.process_count() == 1
+
+
+def test_what_ends_one_process_is_told_to_the_others(tmp_path):
+    first, second = Host(0, 2, "ab"), Host(1, 2, "ab")
+    with stopping_together(first, tmp_path) as elsewhere:
+        assert elsewhere() is None
+        with pytest.raises(Interrupted), stopping_together(second, tmp_path):
+            raise Interrupted(signal.SIGTERM)
+        told = elsewhere()
+        assert isinstance(told, Interrupted)
+        assert told.signum == signal.SIGTERM
+    with stopping_together(Host(0, 2, "cd"), tmp_path) as elsewhere:
+        assert elsewhere() is None  # a notice of an earlier start
+        with pytest.raises(OSError, match="full"), stopping_together(Host(1, 2, "cd"), tmp_path):
+            raise OSError("full")
+        assert "process 1 of 2 ended: OSError: full" in str(elsewhere())
+    with stopping_together(ALONE, tmp_path) as elsewhere:
+        assert elsewhere() is None
