@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from sparsity_jax.shares import ALL, Share
 from sparsity_jax.storage import lock, seals, store
 from sparsity_jax.storage import workdir as workdirs
 from sparsity_jax.training import Corpus, StreamedCorpus
+from sparsity_jax.training.population import Layout, choose_layout, split_batch
 
 SECONDS_BETWEEN_GLANCES = 1.0  # at what other processes have finished
 
@@ -53,8 +55,10 @@ def run(
     """
     runs = expand(config)
     settled = config.to_dict()
+    follows = share == ALL and not host.leads  # the batch is split, and another process writes
     workdirs.check(workdir, settled, overwrite=overwrite)
-    lock.refuse_if_held(workdir, share)
+    if not follows:
+        lock.refuse_if_held(workdir, share)
     done = {} if overwrite else _finished(workdir, runs)
     if len(done) == len(runs) and workdirs.is_whole(workdir, _in_order(runs, done)):
         _say_where(workdir, _in_order(runs, done))
@@ -63,16 +67,19 @@ def run(
     _remember_compilations(workdir)
     jobs = _make_jobs(runs, _load(runs, settled), workdir, share)
 
-    with lock.hold(workdir, share), stopping_together(host, workdir) as elsewhere:
+    held = contextlib.nullcontext() if follows else lock.hold(workdir, share)
+    with held, stopping_together(host, workdir) as elsewhere:
         if host.leads:
             workdirs.clear(workdir) if overwrite else workdirs.reopen(workdir)
             forget_notices(workdir)
             names = tuple(run.name for run in runs)
             workdirs.write_record(workdir, made_with(settled, names, command))
         host.wait("the workdir is ready")
-        for group in share.of(groups(jobs, most=settled["members"], shares=share.count)):
-            done |= _train(group, done, settled, elsewhere, runs)
-            _publish(workdir, runs, done, share)
+        most = 1 if settled["split"] == "batch" else settled["members"]
+        for group in share.of(groups(jobs, most=most, shares=share.count)):
+            done |= _train(group, done, settled, elsewhere, runs, host)
+            if not follows:
+                _publish(workdir, runs, done, share)
         done = _await_others(workdir, runs, done, share, host, elsewhere)
         if host.leads:
             _report(workdir, runs, done, share)
@@ -84,11 +91,16 @@ def _train(
     config: Mapping[str, Any],
     elsewhere: Elsewhere,
     runs: Sequence[Run],
+    host: Host,
 ) -> dict[str, seals.Seal]:
     """The members of a group that were not finished, now finished."""
     pending = [job for job in group if job.run.name not in done]
-    found = _stored(pending, config["store"])
-    pending = [job for job in pending if job.run.name not in found]
+    splits_batch = config["split"] == "batch"
+    follows = splits_batch and not host.leads
+    found = {} if follows else _stored(pending, config["store"])
+    if splits_batch and config["store"]:
+        host.wait("stored runs are fetched")
+    pending = [job for job in pending if not seals.exists(job.folder)]
     if not pending:
         return found
     if len(pending) > 1:
@@ -96,14 +108,26 @@ def _train(
     fitted = fit(
         pending,
         place=_place(pending, runs),
-        mapping=config["member_map"],
-        device_map=config["device_map"],
+        layout=_layout(pending, config),
+        host=host,
         elsewhere=elsewhere,
     )
     for job, its in zip(pending, fitted, strict=True):
-        found[job.run.name] = _sealed(job, its)
-        _store(job, config["store"])
+        if not follows:
+            found[job.run.name] = _sealed(job, its)
+            _store(job, config["store"])
     return found
+
+
+def _layout(group: Sequence[Job], config: Mapping[str, Any]) -> Layout:
+    if config["split"] == "batch":
+        return split_batch(group[0].run.batch_size)
+    return choose_layout(
+        len(group),
+        mapping=config["member_map"],
+        device_map=config["device_map"],
+        devices=jax.local_device_count(),
+    )
 
 
 def _publish(

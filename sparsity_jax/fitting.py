@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.hosts import ALONE, Elsewhere, Host, agreed
 from sparsity_jax.interruption import Interrupted, deferring
 from sparsity_jax.jobs import Job
 from sparsity_jax.observing import observe
 from sparsity_jax.progress import Progress
 from sparsity_jax.storage.checkpoints import Checkpoints, Restored
-from sparsity_jax.storage.history import append_history, truncate_after
+from sparsity_jax.storage.history import Evaluation, append_history, truncate_after
 from sparsity_jax.storage.trace import Trace
 from sparsity_jax.training import State, init_state
 from sparsity_jax.training.population import (
@@ -53,10 +55,13 @@ class Fitted:
 
 @dataclasses.dataclass
 class _Member:
-    """One run while its group trains. `diverged` ends it: the rest of the group goes on."""
+    """One run while its group trains. `diverged` ends it: the rest of the group goes on.
+
+    Without `checkpoints` another process observes it and keeps it.
+    """
 
     job: Job
-    checkpoints: Checkpoints
+    checkpoints: Checkpoints | None
     trace: Trace = dataclasses.field(default_factory=Trace)
     diverged: tuple[int, int] | None = None
 
@@ -65,9 +70,9 @@ def fit(
     jobs: Sequence[Job],
     *,
     place: str = "",
-    mapping: str | None = None,
-    device_map: str = "shard_map",
-    elsewhere: Callable[[], BaseException | None] = lambda: None,
+    layout: Layout | None = None,
+    host: Host = ALONE,
+    elsewhere: Elsewhere = lambda: None,
 ) -> list[Fitted]:
     """Train a group of runs to their end in one program, from their newest common checkpoint.
 
@@ -77,8 +82,9 @@ def fit(
     Args:
       jobs: one or more runs, alike as `jobs.groups` has them.
       place: which runs of how many, for the progress bar.
-      mapping: how members share a device, as `training.population.choose_layout` takes it.
-      device_map: how they go to devices.
+      layout: where the members go; None chooses for the devices of this host.
+      host: this process. Where the layout splits the batch, all that work together must call this
+        with the same jobs; the one that leads observes and keeps them.
       elsewhere: tells why another process has stopped, as `hosts.stopping_together` does.
 
     Returns:
@@ -89,20 +95,23 @@ def fit(
       UserError: no checkpoint can be written, the workdir has vanished, or a process elsewhere
         has failed.
     """
-    layout = choose_layout(
-        len(jobs), mapping=mapping, device_map=device_map, devices=jax.local_device_count()
-    )
+    layout = layout or choose_layout(len(jobs), devices=jax.local_device_count())
+    together = layout.split == "batch" and host.count > 1
     with deferring() as asked, contextlib.ExitStack() as opened:
 
         def stop() -> BaseException | None:
             signum = asked()
-            return elsewhere() if signum is None else Interrupted(signum)
+            own = elsewhere() if signum is None else Interrupted(signum)
+            return agreed(own) if together else own
 
+        keeps = host.leads or not together
         members = [
-            _Member(job, opened.enter_context(_checkpoints(job)))
+            _Member(job, opened.enter_context(_checkpoints(job)) if keeps else None)
             for job in jobs
         ]  # fmt: skip
-        state, seconds = _start(members)
+        state, seconds = _start(members) if keeps else (_fresh(members), 0.0)
+        if together:
+            state, members[0].diverged = _of_the_lead(state, members[0].diverged)
         return _Fit(members, state, layout, stop, seconds).run(place)
 
 
@@ -110,22 +119,36 @@ def _checkpoints(job: Job) -> Checkpoints:
     return Checkpoints(job.folder / "checkpoints", of=job.identity)
 
 
+def _fresh(members: Sequence[_Member]) -> State:
+    return stack([init_state(each.job.setup, each.job.hypers) for each in members])
+
+
 def _start(members: Sequence[_Member]) -> tuple[State, float]:
     """The stacked state to go on from and the seconds spent on it; fills in the members' pasts."""
-    fresh = [init_state(each.job.setup, each.job.hypers) for each in members]
-    found = _newest_common(members, fresh)
+    fresh = _fresh(members)
+    found = _newest_common(members, [member(fresh, i) for i in range(len(members))])
     for i, each in enumerate(members):
-        history = each.job.history
-        truncate_after(history, each.job.run.name, -1)
-        each.checkpoints.forget_after(found[i].step if found else -1)
+        truncate_after(each.job.history, each.job.run.name, -1)
+        if each.checkpoints:
+            each.checkpoints.forget_after(found[i].step if found else -1)
         if found:
             restored = found[i]
             each.trace = Trace.of(restored.notes["evaluations"], restored.arrays)
             each.diverged = tuple(restored.notes.get("diverged") or ()) or None
-            append_history(history, each.trace.evaluations)
+            append_history(each.job.history, each.trace.evaluations)
     if not found:
-        return stack(fresh), 0.0
+        return fresh, 0.0
     return stack([restored.state for restored in found]), found[0].notes["seconds"]
+
+
+def _of_the_lead(
+    state: State, diverged: tuple[int, int] | None
+) -> tuple[State, tuple[int, int] | None]:
+    """What the process that leads restored, on every process."""
+    own = jax.device_get(state), np.array(diverged or (-1, -1))
+    state, steps = multihost_utils.broadcast_one_to_all(own)
+    first, last = (int(step) for step in steps)
+    return state, (first, last) if first >= 0 else None
 
 
 def _newest_common(members: Sequence[_Member], like: Sequence[State]) -> list[Restored]:
@@ -133,7 +156,7 @@ def _newest_common(members: Sequence[_Member], like: Sequence[State]) -> list[Re
     at_most = None
     while True:
         found = [
-            each.checkpoints.restore(state, at_most=at_most)
+            each.checkpoints and each.checkpoints.restore(state, at_most=at_most)
             for each, state in zip(members, like, strict=True)
         ]
         whole = [restored for restored in found if restored is not None]
@@ -156,17 +179,20 @@ class _Fit:
         stop: Callable[[], BaseException | None],
         seconds_before: float,
     ) -> None:
-        self._members, self._state, self._layout, self._stop = members, state, layout, stop
+        self._members, self._layout, self._stop = members, layout, stop
+        self._keeps = all(each.checkpoints for each in members)
         self._setup, self._job = members[0].job.setup, members[0].job
-        self._hypers = stack([each.job.hypers for each in members])
+        self._state = on_devices(state, layout)
+        self._hypers = on_devices(stack([each.job.hypers for each in members]), layout)
         self._corpus = on_devices(self._job.corpus, layout)
+        self._no_loss = on_devices(jnp.zeros(len(members)), layout)
         self._saved_at = time.monotonic()
         self._began = self._saved_at - seconds_before
         self._ended: dict[int, State] = {}  # where members that diverged did
 
     @property
     def _step(self) -> int:
-        return int(self._state.step[0])
+        return int(np.asarray(self._state.step)[0])
 
     @property
     def _seconds(self) -> float:
@@ -187,7 +213,7 @@ class _Fit:
                 if not self._training:
                     break
                 progress.evaluated(*self._observe(self._training))
-                self._state = self._state._replace(loss_sum=jnp.zeros_like(self._state.loss_sum))
+                self._state = self._state._replace(loss_sum=jnp.copy(self._no_loss))
                 self._look()
         state, share = jax.device_get(self._state), self._seconds / len(self._members)
         return [
@@ -223,7 +249,9 @@ class _Fit:
                 self._ended[i] = jax.device_get(member(self._state, i))
                 each.diverged = steps
 
-    def _observe(self, members: Sequence[_Member]) -> list:
+    def _observe(self, members: Sequence[_Member]) -> list[Evaluation]:
+        if not self._keeps:
+            return []
         state = jax.device_get(self._state)
         return [
             observe(each.job, member(state, i), each.trace)
@@ -234,7 +262,7 @@ class _Fit:
     def _look(self) -> None:
         """Save the states if it is time to; stop if that was asked for."""
         for each in self._members:
-            if not each.job.folder.is_dir():
+            if self._keeps and not each.job.folder.is_dir():
                 raise UserError(
                     f"{each.job.folder} has vanished during the run; nothing more is kept"
                 )
@@ -244,20 +272,19 @@ class _Fit:
             self._save()
         if stop is not None:
             for each in self._members:
-                each.checkpoints.wait()
+                if each.checkpoints:
+                    each.checkpoints.wait()
             raise stop
 
     def _save(self) -> None:
         state, step = jax.device_get(self._state), self._step
         for i, each in enumerate(self._members):
-            each.checkpoints.save(
-                step,
-                member(state, i),
-                arrays=each.trace.arrays(),
-                notes={
-                    "evaluations": each.trace.lines(),
-                    "seconds": self._seconds,
-                    "diverged": each.diverged,
-                },
-            )
+            notes = {
+                "evaluations": each.trace.lines(),
+                "seconds": self._seconds,
+                "diverged": each.diverged,
+            }
+            if each.checkpoints:
+                arrays = each.trace.arrays()
+                each.checkpoints.save(step, member(state, i), arrays=arrays, notes=notes)
         self._saved_at = time.monotonic()

@@ -135,6 +135,20 @@ def stopping_together(host: Host, workdir: Path) -> Iterator[Elsewhere]:
         raise
 
 
+def agreed(own: BaseException | None) -> BaseException | None:
+    """What any process stops for: all who ask together get an answer, and stop at the same step.
+
+    Args:
+      own: what this process would stop for, or None.
+    """
+    code = 0 if own is None else int(getattr(own, "signum", -1))
+    codes = [int(c) for c in np.ravel(multihost_utils.process_allgather(np.int32(code)))]
+    if own is not None or not any(codes):
+        return own
+    found = next(c for c in codes if c)
+    return Interrupted(found) if found > 0 else UserError("another process has failed")
+
+
 def forget_notices(workdir: Path) -> None:
     """Remove the notices of earlier starts."""
     for notice in workdir.glob(".stop-*"):

@@ -30,7 +30,7 @@ from ml_collections import config_flags
 from sparsity_jax import experiment, interruption
 from sparsity_jax.errors import UserError
 from sparsity_jax.hosts import ALONE, Host, join
-from sparsity_jax.shares import Share, parse_share
+from sparsity_jax.shares import ALL, Share, parse_share
 
 
 def main() -> int:
@@ -92,7 +92,8 @@ def _place(values: flags.FlagValues) -> tuple[Share, Host]:
     process = values.process and parse_share(values.process, flag="--process")
     host = join(values.coordinator, process or None)
     if values.share is None:
-        return Share(host.index, host.count), host
+        together = values.config.get("split") == "batch"  # on the same runs
+        return ALL if together else Share(host.index, host.count), host
     if host != ALONE:
         raise UserError("--share is for processes that do not know of each other; leave it out")
     if values.overwrite:

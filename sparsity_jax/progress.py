@@ -53,6 +53,8 @@ class Progress:
 
     def evaluated(self, *evaluations: Evaluation) -> None:
         """Show an evaluation of each run; mean test error and sparsity stay until the next."""
+        if not evaluations:
+            return  # another process evaluates
         step = evaluations[0].step
         error = statistics.fmean(each.test_error for each in evaluations)
         sparsity = statistics.fmean(each.sparsity_gamma for each in evaluations)

@@ -75,6 +75,7 @@ def default_config() -> ConfigDict:
     config.precision = "float32"  # or 'bfloat16': activations and products; norms stay float32
     config.members = 0  # runs that train in one program at most; 0: as many as is fast and fits
     config.member_map = config_dict.placeholder(str)  # unroll, vmap, map; default: the fastest
+    config.split = "members"  # what devices divide: a grid's members, or the 'batch' of each run
     config.device_map = "shard_map"  # how members go to devices; or 'pmap', the same bits
     config.criterion = "gamma"  # which filters go: |gamma| < 1e-3; or a baseline: l1, slimming
     config.prune_fraction = 0.5  # baselines only: the share of filters that goes, by layer in l1

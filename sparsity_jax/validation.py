@@ -17,6 +17,7 @@ PRUNE_MODES = ("author", "exact")
 PRECISIONS = ("float32", "bfloat16")
 MEMBER_MAPS = ("unroll", "vmap", "map")
 DEVICE_MAPS = ("shard_map", "pmap")
+SPLITS = ("members", "batch")
 
 
 def check_shapes(config: Mapping[str, Any], default: Mapping[str, Any]) -> None:
@@ -52,6 +53,7 @@ def check_names(config: Mapping[str, Any]) -> None:
         ("prune_mode", PRUNE_MODES),
         ("precision", PRECISIONS),
         ("device_map", DEVICE_MAPS),
+        ("split", SPLITS),
     ):
         if config[field] not in valid:
             raise UserError(

@@ -20,19 +20,21 @@ from sparsity_jax.interruption import Interrupted
 from sparsity_jax.shares import Share, parse_share
 
 HERE = Path(__file__).parent
-LONG = ("--config.epochs=200000", "--config.drops=()")
+FOUR = ("--config.seeds=2",)  # runs, of which two share a program
+LONG = (*FOUR, "--config.epochs=200000", "--config.drops=()")
 
 
-def start(workdir: str, count: int, *flags: str) -> list[subprocess.Popen]:
-    """As many processes that work together on the small grid of four runs."""
+def start(workdir: str, count: int, *flags: str, devices: int = 1) -> list[subprocess.Popen]:
+    """As many processes, each with so many devices, that work together on the small grid."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     line = [
         sys.executable, str(HERE / "one_of_many.py"), f"--config={HERE / 'small_grid.py'}:wide",
-        "--config.seeds=2", f"--workdir={workdir}", f"--coordinator=localhost:{port}", *flags,
+        f"--workdir={workdir}", f"--coordinator=localhost:{port}", *flags,
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+    there = {"PYTHONPATH": str(HERE.parent), "JAX_NUM_CPU_DEVICES": str(devices)}
+    environment = {**os.environ, **there}
     processes = []
     for index in range(count):
         with Path(f"{workdir}.{index}.log").open("w") as log:
@@ -61,7 +63,7 @@ def both_train() -> bool:
 
 
 def test_a_signal_to_one_stops_both_and_four_finish_as_one_would(main, rows):
-    assert main("--workdir=alone", "--config.seeds=2", config=":wide") == 0
+    assert main("--workdir=alone", *FOUR, config=":wide") == 0
     two = start("together", 2, *LONG)
     wait_for(both_train, two)
     two[1].send_signal(signal.SIGTERM)
@@ -75,7 +77,7 @@ def test_a_signal_to_one_stops_both_and_four_finish_as_one_would(main, rows):
     again[0].kill()  # the one that leads: the other must not wait for it for ever
     assert ended(again)[1] not in (0, None)
 
-    assert ended(start("four", 4)) == [0, 0, 0, 0]
+    assert ended(start("four", 4, *FOUR)) == [0, 0, 0, 0]
     assert rows("four") == rows("alone")
     histories = [Path(w, "history.jsonl").read_bytes() for w in ("four", "alone")]
     assert histories[0] == histories[1]
@@ -83,6 +85,20 @@ def test_a_signal_to_one_stops_both_and_four_finish_as_one_would(main, rows):
     for run in Path("alone/runs").iterdir():
         for name in ("measure.npz", "pruned/weights.npz"):
             assert (Path("four/runs") / run.name / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_two_hosts_that_split_the_batch_are_one_host_with_two_devices(main, rows):
+    split = "--config.split=batch"
+    assert ended(start("one", 1, split, devices=2)) == [0]
+    two = start("two", 2, split, "--config.epochs=200000", "--config.drops=()")
+    wait_for(lambda: ", loss " in Path("two.0.log").read_text(), two)
+    two[1].send_signal(signal.SIGTERM)
+    assert ended(two) == [143, 143]
+    assert len(list(Path("two/runs").glob("*/checkpoints/*"))) == 1  # of the run they shared
+    assert ended(start("two", 2, split, "--overwrite")) == [0, 0]
+    assert rows("two") == rows("one")
+    histories = [Path(w, "history.jsonl").read_bytes() for w in ("one", "two")]
+    assert histories[0] == histories[1]
 
 
 def test_shares_started_one_after_the_other_end_as_the_whole(main, rows, capsys):

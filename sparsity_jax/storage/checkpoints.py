@@ -154,7 +154,8 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     def _read(self, step: int, like: Any) -> Restored:
-        leaves, content = self._manager.restore(step, args=SnapshotRestore())
+        found: Any = self._manager.restore(step, args=SnapshotRestore())
+        leaves, content = found
         verify_notes(content, step)
         _verify_leaves(leaves, content["leaves"])
         if content["of"] != self._of:

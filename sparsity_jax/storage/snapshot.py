@@ -63,8 +63,9 @@ class SnapshotRestore(ocp.args.CheckpointArgs):
 
 
 def _write(directory: Path, snapshot: Snapshot) -> None:
+    leaves: Any = dict(snapshot.leaves)  # by keyword: numpy's own are not among the names
     with (directory / LEAVES).open("wb") as file:
-        np.savez(file, **snapshot.leaves)
+        np.savez(file, **leaves)
         _to_disk(file)
     with (directory / NOTES).open("w") as file:
         json.dump(snapshot.notes, file)

@@ -2,6 +2,8 @@
 
 Everything of a population (hypers, orders, states) has a leading axis of members. A member is one
 run: what it computes does not depend on who its neighbours are, nor on its place among them.
+Devices split either the members, and never talk, or the batch of a single one, and then sums over
+the batch (losses, gradients, BatchNorm's mean and variance) are sums over all of them.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from sparsity_jax.errors import UserError
 from sparsity_jax.training.order import epoch_order
 from sparsity_jax.training.state import Corpus, Hypers, Setup, State
 from sparsity_jax.training.step import advance, one_step, take_steps
@@ -31,12 +35,15 @@ class Layout(NamedTuple):
       mapping: 'unroll' (each member's operations stand in the program), 'vmap' (batched
         operations) or 'map' (one member after the other).
       device_map: 'shard_map' or 'pmap'; the same program and bits.
-      devices: how many devices share the members; a divisor of their number.
+      devices: how many devices share the members (or the batch); a divisor of their number.
+      split: what the devices divide: 'members', on this host, or the 'batch' of one member, on all
+        hosts that work together.
     """
 
     mapping: str
     device_map: str = "shard_map"
     devices: int = 1
+    split: str = "members"
 
 
 def choose_layout(
@@ -61,6 +68,29 @@ def choose_layout(
     used = max(count for count in range(1, devices + 1) if members % count == 0)
     fastest = "map" if jax.default_backend() == "cpu" else "vmap"
     return Layout(mapping or fastest, device_map, used)
+
+
+def split_batch(batch_size: int) -> Layout:
+    """The layout of one large run: all devices of all hosts share each of its batches.
+
+    Args:
+      batch_size: on one host, as many devices are used as divide it.
+
+    Raises:
+      UserError: on several hosts, a batch that their devices cannot share evenly.
+
+    Example:
+      >>> split_batch(40).split
+      'batch'
+    """
+    there = jax.device_count()
+    used = max(count for count in range(1, there + 1) if batch_size % count == 0)
+    if jax.process_count() > 1 and used < there:
+        raise UserError(
+            f"a batch of {batch_size} cannot be shared by {there} devices of "
+            f"{jax.process_count()} hosts; give a multiple"
+        )
+    return Layout("map", devices=used, split="batch")
 
 
 def stack(members: Sequence[Tree]) -> Tree:
@@ -101,8 +131,8 @@ def advance_members(
     """
     if isinstance(corpus, StreamedCorpus):
         alone = member(hypers, 0), corpus, member(state, 0)
-        return stack([advance(setup, *alone, until=until)])
-    step, steps_per_epoch = int(state.step[0]), corpus.train_size // setup.batch_size
+        return stack([advance(setup, *alone, until=until, split=_batch_sharding(layout))])
+    step, steps_per_epoch = int(np.asarray(state.step)[0]), corpus.train_size // setup.batch_size
     program = _program(setup, layout)
     while step < until:
         epoch, place = divmod(step, steps_per_epoch)
@@ -113,11 +143,11 @@ def advance_members(
     return jax.block_until_ready(state)
 
 
-def on_devices(corpus: Corpus | StreamedCorpus, layout: Layout) -> Corpus | StreamedCorpus:
-    """The corpus with a copy on every device of the layout."""
-    if layout.devices == 1 or isinstance(corpus, StreamedCorpus):
-        return corpus
-    return jax.device_put(corpus, NamedSharding(_mesh(layout.devices), P()))
+def on_devices(tree: Tree, layout: Layout) -> Tree:
+    """The corpus, or whatever else all devices of the layout read, with a copy on each of them."""
+    if layout.devices == 1 or isinstance(tree, StreamedCorpus):
+        return tree
+    return jax.device_put(jax.device_get(tree), NamedSharding(_mesh(layout), P()))
 
 
 @functools.partial(jax.jit, static_argnames="size")
@@ -132,19 +162,22 @@ def _program(setup: Setup, layout: Layout) -> Callable[..., State]:
     block = functools.partial(_MAPPED[layout.mapping], setup)
     if layout.devices == 1:
         return jax.jit(block, donate_argnums=2)
+    if layout.split == "batch":
+        shared = functools.partial(_sharing, setup, _batch_sharding(layout))
+        whole = NamedSharding(_mesh(layout), P())
+        return jax.jit(shared, donate_argnums=2, out_shardings=whole)
     split, whole = P("members"), P()
     if layout.device_map == "shard_map":
         sharded = jax.shard_map(
             block,
-            mesh=_mesh(layout.devices),
+            mesh=_mesh(layout),
             in_specs=(split, split, split, whole, whole),
             out_specs=split,
             check_vma=False,
         )
         return jax.jit(sharded, donate_argnums=2)
-    mapped = jax.pmap(
-        block, in_axes=(0, 0, 0, None, None), devices=jax.local_devices()[: layout.devices]
-    )
+    devices = jax.local_devices()[: layout.devices]
+    mapped = jax.pmap(block, in_axes=(0, 0, 0, None, None), devices=devices)
 
     def program(hypers: Hypers, orders: Any, state: State, corpus: Corpus, count: int) -> State:
         blocks = _reshaped((hypers, orders, state), (layout.devices, -1))
@@ -153,10 +186,18 @@ def _program(setup: Setup, layout: Layout) -> Callable[..., State]:
     return program
 
 
-def _mesh(devices: int) -> Mesh:
-    return jax.make_mesh(
-        (devices,), ("members",), (AxisType.Auto,), devices=jax.local_devices()[:devices]
-    )
+def _mesh(layout: Layout) -> Mesh:
+    """The layout's devices in a row, along the axis that they split."""
+    there = jax.local_devices() if layout.split == "members" else jax.devices()
+    devices = there[: layout.devices]
+    return jax.make_mesh((len(devices),), (layout.split,), (AxisType.Auto,), devices=devices)
+
+
+def _batch_sharding(layout: Layout) -> NamedSharding | None:
+    """Which device takes which images of a batch; None where none is split."""
+    if layout.split == "members" or layout.devices == 1:
+        return None
+    return NamedSharding(_mesh(layout), P("batch"))
 
 
 def _reshaped(tree: Tree, leading: tuple[int, ...]) -> Tree:
@@ -194,6 +235,20 @@ def _in_turn(
         return take_steps(setup, own[0], corpus, own[1], own[2], count)
 
     return lax.map(steps, (hypers, orders, state))
+
+
+def _sharing(
+    setup: Setup,
+    split: NamedSharding | None,
+    hypers: Hypers,
+    orders: jax.Array,
+    state: State,
+    corpus: Corpus,
+    count: jax.Array,
+) -> State:
+    """The only member's steps, on batches of which every device takes a part."""
+    own = member(hypers, 0), corpus, orders[0], member(state, 0)
+    return stack([take_steps(setup, *own, count, split=split)])
 
 
 _MAPPED = {"unroll": _unrolled, "vmap": _vmapped, "map": _in_turn}

@@ -12,8 +12,10 @@ from typing import cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
+from jax.sharding import Sharding
 
 from sparsity_jax.data.augment import flip, normalise, random_crop, random_resized_crop
 from sparsity_jax.models.convnet import train_logits
@@ -23,7 +25,13 @@ from sparsity_jax.training.streamed import StreamedCorpus
 
 
 def advance(
-    setup: Setup, hypers: Hypers, corpus: Corpus | StreamedCorpus, state: State, *, until: int
+    setup: Setup,
+    hypers: Hypers,
+    corpus: Corpus | StreamedCorpus,
+    state: State,
+    *,
+    until: int,
+    split: Sharding | None = None,
 ) -> State:
     """Train until step `until` and wait for the result.
 
@@ -36,6 +44,7 @@ def advance(
       corpus: the data, on the device or streaming to it; the result is the same.
       state: where to start; its buffers are given up.
       until: absolute step, at least the state's.
+      split: devices that each take a part of every batch that streams in.
 
     Returns:
       The state at step `until`, with the losses of the batches added to `loss_sum`.
@@ -46,8 +55,9 @@ def advance(
     """
     step = int(state.step)
     if isinstance(corpus, StreamedCorpus):
-        for batch in corpus.batches(setup, hypers, start=step, stop=until):
-            state = _step_on(setup, hypers, corpus.mean, corpus.std, *batch, state)
+        constants = np.asarray(corpus.mean), np.asarray(corpus.std)
+        for batch in corpus.batches(setup, hypers, start=step, stop=until, split=split):
+            state = _step_on(setup, hypers, *constants, *batch, state)
         return jax.block_until_ready(state)
     size = corpus.train_size
     steps_per_epoch = size // setup.batch_size
@@ -61,12 +71,22 @@ def advance(
 
 
 def take_steps(
-    setup: Setup, hypers: Hypers, corpus: Corpus, order: jax.Array, state: State, count: jax.Array
+    setup: Setup,
+    hypers: Hypers,
+    corpus: Corpus,
+    order: jax.Array,
+    state: State,
+    count: jax.Array,
+    *,
+    split: Sharding | None = None,
 ) -> State:
-    """`count` steps of one run within one epoch, given the epoch's order of images."""
+    """`count` steps of one run within one epoch, given the epoch's order of images.
+
+    With `split`, the devices of that sharding each take a part of every batch.
+    """
 
     def body(_: jax.Array, state: State) -> State:
-        return one_step(setup, hypers, corpus, order, state)
+        return one_step(setup, hypers, corpus, order, state, split=split)
 
     return lax.fori_loop(0, count, body, state)
 
@@ -76,23 +96,35 @@ def take_steps(
 _take_steps = jax.jit(take_steps, static_argnums=0, donate_argnums=4)
 
 
-def one_step(setup: Setup, hypers: Hypers, corpus: Corpus, order: jax.Array, state: State) -> State:
+def one_step(
+    setup: Setup,
+    hypers: Hypers,
+    corpus: Corpus,
+    order: jax.Array,
+    state: State,
+    *,
+    split: Sharding | None = None,
+) -> State:
     """The state's next step on the batch that is its turn."""
-    return train_step(setup, hypers, state, *next_batch(setup, hypers, corpus, order, state))
+    images, labels = next_batch(setup, hypers, corpus, order, state)
+    if split is not None:
+        images, labels = lax.with_sharding_constraint((images, labels), split)
+    return train_step(setup, hypers, state, images, labels)
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=6)
 def _step_on(
     setup: Setup,
     hypers: Hypers,
-    mean: jax.Array,
-    std: jax.Array,
+    mean: jax.Array | np.ndarray,
+    std: jax.Array | np.ndarray,
     images: jax.Array,
     labels: jax.Array,
     state: State,
 ) -> State:
     """The step on a batch that streamed in as uint8."""
-    seen = augmented(setup, hypers, state.step, images, mean, std)
+    constants = jnp.asarray(mean), jnp.asarray(std)
+    seen = augmented(setup, hypers, state.step, images, *constants)
     return train_step(setup, hypers, state, seen, labels)
 
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
+from jax.sharding import Sharding
 
-from sparsity_jax.data.stream import Stream, StreamedImages, read
+from sparsity_jax.data.stream import Stream, StreamedImages, read, shard
+from sparsity_jax.shares import ALL, Share
 from sparsity_jax.training.order import epoch_order
 from sparsity_jax.training.state import Hypers, Setup
 
@@ -54,7 +56,13 @@ class StreamedCorpus:
         return iter((np.asarray(self.mean), np.asarray(self.std), np.array(sizes)))
 
     def batches(
-        self, setup: Setup, hypers: Hypers, *, start: int, stop: int
+        self,
+        setup: Setup,
+        hypers: Hypers,
+        *,
+        start: int,
+        stop: int,
+        split: Sharding | None = None,
     ) -> Iterator[DeviceBatch]:
         """The batches of steps `start` to `stop` (exclusive) of a run, on the device.
 
@@ -64,7 +72,9 @@ class StreamedCorpus:
         who = (int(hypers.seed), setup.batch_size)
         if self._ahead is None or self._ahead[0] != (*who, start):
             self.close()
-            feed = _to_device(_host_batches(self._stream, hypers, setup.batch_size, start))
+            share = _share_of(split)
+            ahead = _host_batches(self._stream, hypers, setup.batch_size, start, share)
+            feed = _to_device(ahead, split)
         else:
             feed = self._ahead[1]
         for step in range(start, stop):
@@ -79,16 +89,27 @@ class StreamedCorpus:
             self._ahead = None
 
 
-def _to_device(batches: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[DeviceBatch]:
+def _share_of(split: Sharding | None) -> Share:
+    """The part of every batch that this process reads: its devices' part."""
+    return ALL if split is None else Share(jax.process_index(), jax.process_count())
+
+
+def _to_device(
+    batches: Iterator[tuple[np.ndarray, np.ndarray]], split: Sharding | None
+) -> Iterator[DeviceBatch]:
     waiting: deque[DeviceBatch] = deque()
-    for batch in batches:
-        waiting.append(jax.device_put(batch))
+    for images, labels in batches:
+        if split is None:
+            waiting.append((jax.device_put(images), jax.device_put(labels)))
+        else:
+            put = jax.make_array_from_process_local_data
+            waiting.append((put(split, images), put(split, labels)))
         if len(waiting) == _ON_DEVICE:
             yield waiting.popleft()
 
 
 def _host_batches(
-    stream: Stream, hypers: Hypers, batch_size: int, step: int
+    stream: Stream, hypers: Hypers, batch_size: int, step: int, share: Share
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The batches from a step on, without end."""
     per_epoch = stream.train_size // batch_size
@@ -97,7 +118,9 @@ def _host_batches(
         epoch, place = divmod(step, per_epoch)
         order = orders(hypers, range(epoch, epoch + epochs_at_once), stream.train_size, batch_size)
         order = order[place * batch_size :]
-        yield from read(stream.train, order, batch_size=batch_size, workers=stream.workers)
+        mine = shard(order, batch_size=batch_size, index=share.index, count=share.count)
+        size = batch_size // share.count
+        yield from read(stream.train, mine, batch_size=size, workers=stream.workers)
         step += len(order) // batch_size
 
 

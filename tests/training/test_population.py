@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sparsity_jax.data import Dataset, Stream
 from sparsity_jax.models import Conv, Plan
 from sparsity_jax.models.networks import basicnet
-from sparsity_jax.training import Corpus, Hypers, Setup, advance, init_state
+from sparsity_jax.training import Corpus, Hypers, Setup, StreamedCorpus, advance, init_state
 from sparsity_jax.training.memory import member_bytes
 from sparsity_jax.training.population import (
     Layout,
@@ -21,6 +22,8 @@ from sparsity_jax.training.population import (
     advance_members,
     choose_layout,
     member,
+    on_devices,
+    split_batch,
     stack,
 )
 
@@ -89,6 +92,31 @@ def test_neither_place_nor_a_diverging_neighbour_changes_a_member(corpus, mappin
     assert [same(member(mixed, i), member(usual, j)) for i, j in ((1, 1), (2, 0), (3, 3))] == [
         True
     ] * 3
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_devices_that_split_the_batch_are_one_device_up_to_rounding(corpus, streams):
+    """BatchNorm's statistics too: they are those of the whole batch."""
+    layout = split_batch(SETUP.batch_size)
+    assert layout.devices == 4  # as conftest has them
+    own = stack(MEMBERS[:1])
+    state = on_devices(stack([init_state(SETUP, MEMBERS[0])]), layout)
+    images, labels = np.asarray(corpus.train_images), np.asarray(corpus.train_labels)
+    toy = Dataset("toy", images, labels, images, labels, ("a", "b", "c"))
+    exact = corpus._replace(mean=jnp.array(toy.mean), std=jnp.array(toy.std))
+    there = StreamedCorpus(Stream.of(toy)) if streams else on_devices(exact, layout)
+    state = advance_members(SETUP, own, there, state, until=12, layout=layout)
+    alone = advance(SETUP, MEMBERS[0], exact, init_state(SETUP, MEMBERS[0]), until=12)
+    assert state.loss_sum.sharding.num_devices == 4
+    for got, expected in zip(
+        jax.tree.leaves(member(state, 0)), jax.tree.leaves(alone), strict=True
+    ):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_that_no_two_devices_divide_stays_on_one():
+    assert split_batch(7).devices == 1
+    assert split_batch(6).devices == 3
 
 
 def test_strengths_rates_and_seeds_share_one_program(corpus):
