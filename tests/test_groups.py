@@ -1,5 +1,9 @@
 """Runs of one grid train together: results as alone, also after an interruption."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -81,3 +85,27 @@ def test_groups_hold_what_shares_a_program_evenly_and_in_order(tmp_path):
     assert groups[0][0] is found[0]
     assert [len(group) for group in jobs.groups(found, most=1)] == [1] * len(found)
     assert jax.default_backend() != "cpu" or max(map(len, jobs.groups(found))) <= 4
+
+
+def test_a_grid_compiles_once_and_not_at_all_the_second_time(tmp_path):
+    """In new processes: ten strengths and three seeds are one program, which the disk keeps."""
+    root, cache = Path(__file__).parent.parent, tmp_path / "compilations"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(root),
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+    def compiled() -> list[str]:
+        line = [sys.executable, str(root / "tests" / "thirty_runs.py")]
+        done = subprocess.run(
+            line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return sorted(path.name for path in cache.glob("*-cache"))
+
+    first = compiled()
+    assert sum("in_turn" in name for name in first) == 1, first
+    shutil.rmtree(tmp_path / "runs")
+    assert compiled() == first

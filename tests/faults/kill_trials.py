@@ -1,13 +1,15 @@
-"""Does a run that is killed at any instant end as one that never was?
+"""Does a grid whose processes are killed at any instant end as one that was never touched?
 
-The experiment runs in children that are forked after the imports and before JAX starts; SIGKILL
-comes at random instants of their lives: while data are loaded, programs compiled, steps taken,
-checkpoints saved, filters pruned, the report drawn. Checkpoints are saved at every look, so that
-many kills fall into saves. Run it by `python tests/faults/matrix.py`.
+SIGKILL comes at random instants: while data are loaded, programs compiled, steps taken, filters
+pruned; half of them is aimed at saves and at the drawing of the report, and checkpoints are saved
+at every look, so that there are many saves to hit. Three kinds of grids: runs one by one, a
+population in one program, and two processes that work together, of which one dies (or both) and
+the other must notice and end. Every workdir is let finish in the end, and compared bit for bit.
+
+python tests/faults/kill_trials.py [--kind=single|population|pair] [--kills=N] [--seed=N]
 """
 
 import argparse
-import contextlib
 import json
 import os
 import random
@@ -15,136 +17,119 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import lives
 import tiny
 
-from sparsity_jax import fitting, main, report
+LIVES = 4  # after so many kills a workdir is let finish
+DRAWN = 4  # one workdir in so many draws its report in the end; others write an empty page
+SURVIVOR_SECONDS = 60  # in which a process must end after another's death; else it is stuck
+REPORT_SECONDS = 4.0  # in which a report is certainly not yet drawn
 
-LIVES = 4  # after so many lives a workdir is let finish
-DRAWN = 4  # one workdir in so many draws its report; others write an empty page
+
+class Kind(NamedTuple):
+    """What is killed: the tiny config's argument, flags of the command, processes, runs."""
+
+    config: str = ""
+    flags: tuple[str, ...] = ()
+    processes: int = 1
+    runs: int = 2
 
 
-def run_trials(kills: int, *, seed: int, folder: Path) -> dict[str, Any]:
-    """Kill `kills` times; every workdir is let finish in the end and compared with the reference.
+KINDS = {
+    "single": Kind(flags=("--config.members=1",)),
+    "population": Kind(config="population", runs=3),
+    "pair": Kind(processes=2),
+}
+
+
+def run_trials(kind: str, kills: int, *, seed: int, folder: Path) -> dict[str, Any]:
+    """Kill a kind of grid so many times; every workdir is let finish in the end and compared.
 
     Returns:
-      Counts: 'kills', of them 'in_saves', 'workdirs', 'resumed' (at a step above 0), 'wrong'
-      workdirs, 'lost' ones.
+      Counts: 'kills', of them 'in_saves' (a checkpoint was left half written) and 'in_reports'
+      (all rows were there, the report was not), 'workdirs', 'resumed' (at a step above 0), 'lost'
+      ones, 'wrong' ones, and 'slowest': the seconds that a survivor took to end.
     """
-    chance = random.Random(seed)
-    _life(folder / "reference", drawn=True)  # fills the compilation cache
-    lifetimes = {drawn: _lifetime(folder / f"again{drawn}", drawn=drawn) for drawn in (True, False)}
-    reference = tiny.results(folder / "reference")
-    counts: dict[str, Any] = {
-        "kills": 0, "workdirs": 0, "resumed": 0, "in_saves": 0, "lost": 0,
-        "wrong": sum(bool(tiny.differing(folder / f"again{d}", reference)) for d in lifetimes),
-    }  # fmt: skip
-    while counts["kills"] < kills:
-        workdir = folder / f"killed{counts['workdirs']}"
-        drawn = counts["workdirs"] % DRAWN == 0
-        for _ in range(min(LIVES, kills - counts["kills"])):
-            if chance.random() < 0.5:
-                killer = _Saving(workdir, saves=chance.randint(1, 3), delay=chance.uniform(0, 0.1))
-            else:
-                killer = _Timer(chance.uniform(0, lifetimes[drawn]))
-            code = _life(workdir, drawn=drawn, killer=killer)
-            counts["kills"] += code == -signal.SIGKILL
-            counts["in_saves"] += isinstance(killer, _Saving) and code == -signal.SIGKILL
-        code = _life(workdir, drawn=drawn)
-        said = workdir.with_suffix(".log").read_text()
-        counts["workdirs"] += 1
-        counts["resumed"] += " steps from " in said
-        if code != 0:
-            counts["lost"] += 1
-            print(said, file=sys.stderr)
-        elif names := tiny.differing(workdir, reference):
-            counts["wrong"] += 1
+    return _Trials(KINDS[kind], random.Random(seed), folder).run(kills)
+
+
+class _Trials:
+    """The trials of a kind: what an untouched grid ends with, and what was counted."""
+
+    def __init__(self, kind: Kind, chance: random.Random, folder: Path) -> None:
+        self._kind, self._chance, self._folder = kind, chance, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        alone = kind._replace(processes=1)
+        whole = folder / "reference"
+        codes = _life(alone, whole, drawn=True)  # fills the compilation cache
+        assert codes == [0], lives.log_of(whole).read_text()
+        self._reference, self._figures = tiny.results(whole), _figures(whole)
+        self._counts: dict[str, Any] = dict.fromkeys(
+            ("kills", "in_saves", "in_reports", "workdirs", "resumed", "lost", "wrong"), 0
+        )
+        self._counts["slowest"] = 0.0
+        self._seconds = self._lifetime(folder / "again")
+
+    def run(self, kills: int) -> dict[str, Any]:
+        """Kill so many times."""
+        while self._counts["kills"] < kills:
+            workdir = self._folder / f"killed{self._counts['workdirs']}"
+            for life in range(min(LIVES, kills - self._counts["kills"])):
+                self._kill_once(workdir, aim=self._aim(life))
+            drawn = self._counts["workdirs"] % DRAWN == 0
+            codes = _life(self._kind, workdir, drawn=drawn)
+            self._counts["workdirs"] += 1
+            self._counts["resumed"] += " steps from " in lives.log_of(workdir).read_text()
+            self._judge(workdir, codes, drawn=drawn)
+        return self._counts
+
+    def _lifetime(self, workdir: Path) -> float:
+        """Of an untouched grid whose programs are compiled; it must end as the reference."""
+        began = time.monotonic()
+        self._judge(workdir, _life(self._kind, workdir, drawn=False), drawn=False)
+        return time.monotonic() - began
+
+    def _aim(self, life: int) -> str:
+        """The last kill of a workdir is aimed at its report."""
+        return "report" if life == LIVES - 1 else self._chance.choice(("time", "save"))
+
+    def _kill_once(self, workdir: Path, *, aim: str) -> None:
+        before = lives.unfinished_saves(workdir)
+        killer = _Killer(self._kind, self._chance, self._fate(workdir, aim))
+        codes = _life(self._kind, workdir, drawn=aim == "report", killer=killer)
+        self._counts["slowest"] = max(self._counts["slowest"], killer.slowest)
+        if killer.struck:
+            self._counts["kills"] += 1
+            self._counts["in_saves"] += bool(lives.unfinished_saves(workdir) - before)
+            self._counts["in_reports"] += lives.is_reporting(workdir, self._kind.runs)
+        if killer.stuck or not all(code == -signal.SIGKILL for code in codes if code) and not (
+            killer.struck
+        ):
+            self._counts["lost"] += 1
+            print(f"{workdir}: ended with {codes}", lives.log_of(workdir).read_text())
+
+    def _fate(self, workdir: Path, aim: str) -> lives.Fate:
+        if aim == "save":
+            delay = self._chance.uniform(0, 0.02)
+            return lives.WhileSaving(workdir, saves=self._chance.randint(1, 4), delay=delay)
+        if aim == "report":
+            delay = self._chance.uniform(0, REPORT_SECONDS)
+            return lives.WhileReporting(workdir, rows=self._kind.runs, delay=delay)
+        return lives.AtTime(self._chance.uniform(0, self._seconds))
+
+    def _judge(self, workdir: Path, codes: list[int | None], *, drawn: bool) -> None:
+        if any(codes):
+            self._counts["lost"] += 1
+            said = lives.log_of(workdir).read_text()
+            print(f"{workdir} ended with {codes}: {said}", file=sys.stderr)
+            return
+        names = tiny.differing(workdir, self._reference)
+        if drawn and _figures(workdir) != self._figures:
+            names.append("figures")
+        if names:
+            self._counts["wrong"] += 1
             print(f"{workdir} differs in {names}", file=sys.stderr)
-    return counts
-
-
-def _lifetime(workdir: Path, *, drawn: bool) -> float:
-    began = time.monotonic()
-    assert _life(workdir, drawn=drawn) == 0, workdir.with_suffix(".log").read_text()
-    return time.monotonic() - began
-
-
-class _Timer:
-    """Due after so many seconds."""
-
-    def __init__(self, seconds: float) -> None:
-        self._at = time.monotonic() + seconds
-
-    def due(self) -> bool:
-        return time.monotonic() >= self._at
-
-
-class _Saving:
-    """Due soon after as many checkpoints have begun to be written."""
-
-    def __init__(self, workdir: Path, *, saves: int, delay: float) -> None:
-        self._workdir, self._left, self._delay = workdir, saves, delay
-        self._seen = self._there()
-
-    def due(self) -> bool:
-        there = self._there()
-        self._left -= len(there - self._seen)
-        self._seen |= there
-        if self._left > 0:
-            return False
-        time.sleep(self._delay)
-        return True
-
-    def _there(self) -> set[Path]:
-        return set(self._workdir.glob("runs/*/checkpoints/*"))
-
-
-def _life(workdir: Path, *, drawn: bool, killer: _Timer | _Saving | None = None) -> int:
-    """One process of the command; its exit code, -9 if it was killed."""
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            os._exit(_command(workdir, drawn=drawn))
-        os._exit(99)
-    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
-        if killer is not None and killer.due():
-            os.kill(child, signal.SIGKILL)
-            ended = os.waitpid(child, 0)
-            break
-        time.sleep(0.002 if killer else 0.05)
-    return os.waitstatus_to_exitcode(ended[1])
-
-
-def _command(workdir: Path, *, drawn: bool) -> int:
-    log = workdir.with_suffix(".log").open("ab", buffering=0)
-    os.dup2(log.fileno(), 1)
-    os.dup2(log.fileno(), 2)
-    config = Path(__file__).with_name("tiny.py")
-    sys.argv = ["main", f"--config={config}", f"--workdir={workdir}"]
-    fitting.SECONDS_BETWEEN_CHECKPOINTS = 0.0
-    if not drawn:
-        report.build = lambda workdir: (workdir / "report.html").write_text("")
-    try:
-        return main.main()
-    except BaseException:
-        traceback.print_exc()
-        return 98
-
-
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=32)
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    asked = _parse(sys.argv[1:])
-    with tempfile.TemporaryDirectory() as scratch:
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{scratch}/compilations")
-        os.environ.setdefault("SPARSITY_JAX_DATA", f"{scratch}/data")
-        print(json.dumps(run_trials(asked.kills, seed=asked.seed, folder=Path(scratch))))

@@ -13,7 +13,7 @@ EVALUATIONS = 4
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    """Two runs of 120 steps on 120 small pictures."""
+    """Two runs of 120 steps on 120 small pictures; 'population': three, in one program."""
     config = default_config()
     config.name = "tiny"
     config.renderings.update(classes=3, size=12, train_views=120, test_views=30)
@@ -26,6 +26,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     if "latency_seconds" in config:
         config.latency_seconds = 0.0
     config.sweep = ({"optimizer": "adam"}, {"optimizer": "sgd", "regularizer": "none"})
+    if arg == "population":
+        config.sweep = tuple({"strength": strength} for strength in (0.05, 0.01, 0.002))
     return config
 
 

@@ -18,9 +18,10 @@ from sparsity_jax import report
 from sparsity_jax.errors import UserError
 from sparsity_jax.report import evolution, page, workdir
 from sparsity_jax.report.figures import DRAWINGS
+from sparsity_jax.storage import seals
 
 SCRIPT = "<script>alert(1)</script>"
-VOID = {"meta", "link", "input", "img", "source", "br"}
+VOID = {"meta", "link", "input", "img", "source", "br", "wbr"}
 
 
 class Outline(HTMLParser):
@@ -61,7 +62,9 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_figure_is_on_disk_and_on_the_page(built: Path) -> None:
-    names = {drawing.name for drawing in DRAWINGS}
+    records = workdir.load(built)
+    names = {drawing.name for drawing in DRAWINGS if drawing.applies(records)}
+    assert len(names) == 9
     assert {path.stem for path in (built / "figures").glob("*.png")} == names
     assert {path.stem for path in (built / "figures").glob("*.pdf")} == names
     elements = outline((built / "report.html").read_text()).elements
@@ -173,7 +176,10 @@ def test_hostile_names_do_not_break_figures(tmp_path: Path) -> None:
     )
     fake_workdir.write(tmp_path, (hostile, fake_workdir.QUICKSTART[1]))
     report.build(tmp_path)
-    assert len(list((tmp_path / "figures").glob("*.png"))) == len(DRAWINGS) - 1
+    records = workdir.load(tmp_path)
+    expected = {drawing.name for drawing in DRAWINGS if drawing.applies(records)}
+    assert len(expected) == 8
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == expected
 
 
 def test_no_such_folder_is_the_users_error(tmp_path: Path) -> None:
@@ -203,3 +209,26 @@ def test_embedded_json_cannot_end_its_element() -> None:
 def _copy(built: Path, name: str) -> str:
     shutil.copytree(built, built.parent / name)
     return name
+
+
+def test_notes_on_runs_stand_under_the_results(tmp_path: Path, without_figures: None) -> None:
+    rows = fake_workdir.write(tmp_path, fake_workdir.QUICKSTART[:2], evaluations=4)
+    assert "class='notes'" not in report.build(tmp_path).read_text()
+    note = f"is at chance level: test error 90.0 %, by guessing 90.0 % {SCRIPT}"
+    seals.write_seal(tmp_path / "runs" / rows[1].run, seals.Seal(rows[1], notes=(note,)), of="x")
+    text = report.build(tmp_path).read_text()
+    outline(text)
+    said = f"<strong>{rows[1].run}</strong> is at chance level: test error 90.0 %"
+    assert said in text.partition('id="results"')[2].partition("</section>")[0]
+    assert SCRIPT not in text
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"notes": 3}', "{}"])
+def test_a_damaged_seal_is_named_and_the_report_goes_on(
+    tmp_path: Path, without_figures: None, damage: str
+) -> None:
+    rows = fake_workdir.write(tmp_path, fake_workdir.QUICKSTART[:1], evaluations=4)
+    (tmp_path / "runs" / rows[0].run / seals.NAME).write_text(damage)
+    text = report.build(tmp_path).read_text()
+    assert f"{rows[0].run}/{seals.NAME} is damaged" in text
+    assert f"{rows[0].sparsity_gamma:.1f}" in text

@@ -143,3 +143,37 @@ def test_thinning_keeps_both_ends(count: int, times: int) -> None:
     thinned = workdir.thin(made, times)
     assert len(thinned.step) == min(count, times) == len(thinned.gamma["C1"])
     assert (thinned.step[0], thinned.step[-1]) == (0, count - 1)
+
+
+def test_curves_of_many_runs_are_all_there_with_gaps_between_them(tmp_path: Path) -> None:
+    fakes = tuple(
+        fake_workdir.Fake("adam", "l2", 1e-3, 0.01 * seed, seed=seed) for seed in range(31)
+    )
+    fake_workdir.write(tmp_path, fakes, evaluations=5, filters=(4,))
+    loaded = workdir.load(tmp_path)
+    (line,) = [line for line in training_curves(loaded).axes[1].lines if len(line.get_xydata()) > 2]
+    drawn = np.asarray(line.get_ydata(), float)
+    curves = [loaded.courses[fake.run].test_error for fake in fakes]
+    np.testing.assert_array_equal(drawn[np.isfinite(drawn)], np.concatenate(curves))
+    assert np.isnan(drawn).sum() == len(fakes) - 1
+
+
+@pytest.mark.parametrize("worst", [2.0, 60.0])
+def test_points_of_many_runs_are_all_there_and_a_few_bad_ones_do_not_flatten_the_rest(
+    worst: float,
+) -> None:
+    rows = tuple(
+        RunResult(str(i), "d", "n", "adam", "l2", 1e-3 * (i + 1), 40, layers=(2.0 * i,),
+                  sparsity_gamma=2.0 * i, test_error=worst if i == 0 else 1.0 + i / 40)
+        for i in range(30)
+    )  # fmt: skip
+    axes = sparsity_against_error(Records("x", rows)).axes[0]
+    drawn = [line for line in axes.lines if line.get_marker() != "None"]
+    points = {tuple(point) for line in drawn for point in np.asarray(line.get_xydata())}
+    assert points == {(row.sparsity_gamma, row.test_error) for row in rows}
+    assert axes.get_yscale() == ("linear" if worst < 10 else "symlog")
+    height = np.diff(axes.transData.transform([(0, 1.0), (0, 1.7)])[:, 1])[0]
+    assert height > 0.05 * axes.bbox.height
+    labels = {text.get_text() for text in axes.texts}
+    assert "Adam L2 3e-02" in labels  # the sparsest
+    assert "Adam L2 1e-03" not in labels  # the worst

@@ -1,0 +1,184 @@
+"""One life of the command, and what may befall it: how is it started, watched and ended?
+
+Lives are forked after the imports and before JAX starts, which spares most of their time: whoever
+starts them must not have used JAX. Their programs come from a compilation cache that they share.
+"""
+
+import contextlib
+import functools
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import jax
+import tiny
+
+from sparsity_jax import fitting, hosts, main, report
+
+HEARTBEAT_SECONDS = 10  # instead of 30, after which a process notices that another has died
+MEETING_SECONDS = 30  # instead of 300, after which it no longer waits for one that never came
+
+
+class Child:
+    """A forked process."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, minus the signal that ended it; None while it lives."""
+        if self._code is None:
+            ended, status = os.waitpid(self._pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if ended else None
+        return self._code
+
+    def kill(self) -> None:
+        """SIGKILL, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self._pid, signal.SIGKILL)
+
+    def wait(self, seconds: float = 600.0) -> int | None:
+        """Its exit code; None if it still lives after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return self.poll()
+
+
+def start(
+    workdir: Path,
+    *flags: str,
+    config: str = "",
+    drawn: bool = False,
+    prepare: Callable[[], object] = lambda: None,
+) -> Child:
+    """Begin a life of the tiny experiment; what it says is appended to WORKDIR.log.
+
+    Args:
+      workdir: where its results go.
+      flags: further ones of the command.
+      config: the argument of the tiny config.
+      drawn: whether the report is drawn; otherwise it is an empty page.
+      prepare: called in the new process first.
+    """
+    arguments = [f"--config={Path(tiny.__file__)}:{config}", f"--workdir={workdir}", *flags]
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            os._exit(_command(arguments, log_of(workdir), drawn=drawn, prepare=prepare))
+        os._exit(99)
+    return Child(child)
+
+
+def start_together(workdir: Path, *flags: str, count: int, **rest: object) -> list[Child]:
+    """Begin the lives of as many processes that work together; one alone needs no coordinator."""
+    if count == 1:
+        return [start(workdir, *flags, **rest)]  # pyright: ignore[reportArgumentType]
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        at = f"--coordinator=localhost:{free.getsockname()[1]}"
+    each = [(*flags, at, f"--process={index}/{count}") for index in range(count)]
+    return [start(workdir, *own, **rest) for own in each]  # pyright: ignore[reportArgumentType]
+
+
+def log_of(workdir: Path) -> Path:
+    """Where all lives in a workdir say what they say."""
+    return workdir.with_name(f"{workdir.name}.log")
+
+
+def _command(
+    arguments: Sequence[str], log: Path, *, drawn: bool, prepare: Callable[[], object]
+) -> int:
+    said = log.open("ab", buffering=0)
+    os.dup2(said.fileno(), 1)
+    os.dup2(said.fileno(), 2)
+    sys.argv = ["main", *arguments]
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    fitting.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+    hosts.HEARTBEAT_SECONDS = HEARTBEAT_SECONDS
+    jax.distributed.initialize = functools.partial(
+        jax.distributed.initialize, initialization_timeout=MEETING_SECONDS
+    )
+    if not drawn:
+        report.build = lambda workdir: (workdir / "report.html").write_text("")
+    try:
+        prepare()
+        return main.main()
+    except BaseException:
+        traceback.print_exc()
+        return 98
+    finally:
+        sys.stdout.flush()
+
+
+class Fate(Protocol):
+    """When something happens to a life."""
+
+    def due(self) -> bool:
+        """Whether now is the instant."""
+        ...
+
+
+class AtTime:
+    """Due after so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._at = time.monotonic() + seconds
+
+    def due(self) -> bool:
+        """Whether they have passed."""
+        return time.monotonic() >= self._at
+
+
+class WhileSaving:
+    """Due a moment after as many checkpoints have begun to be written."""
+
+    def __init__(self, workdir: Path, *, saves: int, delay: float) -> None:
+        self._workdir, self._left, self._delay = workdir, saves, delay
+        self._seen = unfinished_saves(workdir)
+
+    def due(self) -> bool:
+        """Whether so many have appeared; waits for the delay."""
+        there = unfinished_saves(self._workdir)
+        self._left -= len(there - self._seen)
+        self._seen |= there
+        if self._left > 0:
+            return False
+        time.sleep(self._delay)
+        return True
+
+
+class WhileReporting:
+    """Due a while after results.csv has all rows and as long as there is no report."""
+
+    def __init__(self, workdir: Path, *, rows: int, delay: float) -> None:
+        self._workdir, self._rows, self._delay = workdir, rows, delay
+        self._since: float | None = None
+
+    def due(self) -> bool:
+        """Whether the report has been missing for so long."""
+        if not is_reporting(self._workdir, self._rows):
+            return False
+        self._since = self._since or time.monotonic()
+        return time.monotonic() - self._since >= self._delay
+
+
+def is_reporting(workdir: Path, rows: int) -> bool:
+    """Whether all runs are in results.csv and the report is not there yet."""
+    with contextlib.suppress(FileNotFoundError):
+        text = (workdir / "results.csv").read_text()
+        return text.count("\n") == rows + 1 and not (workdir / "report.html").exists()
+    return False
+
+
+def unfinished_saves(workdir: Path) -> set[Path]:
+    """Checkpoints that were begun and not committed."""
+    return set(workdir.glob("runs/*/checkpoints/*tmp*"))
