@@ -6,7 +6,7 @@ Command: python -m sparsity_jax.main --config=configs/table1.py[:cifar10|cifar10
 Runs: 210 x 406,250 steps; :cifar10 105 x 406,250; :cifar100 105 x 406,250; :renderings 42 x 40,000.
   In miniature give --config.scale=0.125, a shortened run: 42 x 5,000 steps and every claim.
 Time: 2 CPU cores, estimated from the time of a step: 109 days; :cifar10 54 days; :cifar100 54 days;
-  :renderings 2 hours, measured at scale 0.125: 29 minutes, with others at work on the same cores.
+  :renderings 2 hours, measured at scale 0.125: 17 minutes.
   H200, TPU v5e-8: not measured.
 Expect: CIFAR10 / CIFAR100, % inactive by gamma at % test error: Adam L2 1e-4 70 / 47 at 10.5 /
   36.6; Adam WD 1e-4 40 / 3 at 11.2 / 36.2; SGD L2 1e-3 27 / 23 at 21.8 / 47.1; without a

@@ -100,8 +100,8 @@ def announced(environment: Mapping[str, str]) -> bool:
         return True
     if environment.get("SLURM_STEP_NODELIST") and "SLURM_PROCID" in environment:
         return int(environment.get("SLURM_NTASKS", "1")) > 1
-    if "," in environment.get("TPU_WORKER_HOSTNAMES", ""):
-        return True
+    if "TPU_WORKER_HOSTNAMES" in environment:
+        return "," in environment["TPU_WORKER_HOSTNAMES"]
     on_tpu_vm = any(Path(path).exists() for path in ("/dev/accel0", "/dev/vfio/0"))
     return on_tpu_vm and importlib.util.find_spec("libtpu") is not None
 

@@ -89,16 +89,16 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues:
 
 def _place(values: flags.FlagValues) -> tuple[Share, Host]:
     """Which part of the grid is this process's, alone or among hosts that work together."""
-    process = values.process and parse_share(values.process, flag="--process")
-    host = join(values.coordinator, process or None)
     if values.share is None:
+        process = values.process and parse_share(values.process, flag="--process")
+        host = join(values.coordinator, process or None)
         together = values.config.get("split") == "batch"  # on the same runs
         return ALL if together else Share(host.index, host.count), host
-    if host != ALONE:
+    if values.coordinator or values.process:
         raise UserError("--share is for processes that do not know of each other; leave it out")
     if values.overwrite:
         raise UserError("--overwrite would remove what other shares wrote; give one of the two")
-    return parse_share(values.share), host
+    return parse_share(values.share), ALONE
 
 
 def _one_line(error: Exception) -> str:

@@ -124,6 +124,7 @@ def test_shares_started_one_after_the_other_end_as_the_whole(main, rows, capsys)
         (["--share=2/2"], "is not I/N"),
         (["--share=x"], "is not I/N"),
         (["--share=0/2", "--overwrite"], "give one of the two"),
+        (["--share=0/2", "--process=0/2"], "do not know of each other"),
         (["--coordinator=localhost:1"], "go together"),
     ],
 )

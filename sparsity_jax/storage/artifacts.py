@@ -32,11 +32,17 @@ GROUPS = ("gamma", "beta", "inactive_gamma", "inactive_act", "universality")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces the file at `path` with `content`; a reader sees the old file or the new one."""
+    """Replaces the file at `path` with `content`; a reader sees the old file or the new one.
+
+    The content is on the disk before its name is: not even a power failure leaves a half.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
