@@ -7,9 +7,11 @@ Runs: 3 x 40,000 steps; :renderings 3 x 40,000. In miniature give --config.scale
   run.
 Time: 2 CPU cores, estimated from the time of a step: 8 min; :renderings 8 min. H200, TPU v5e-8: not
   measured.
-Expect: Adam + L2 decays fastest. The curve is a simulation, drawn by
-  sparsity_jax.report.low_gradient; the runs here are its counterpart in training, in miniature.
-  sparsity_jax.sparsity.low_gradient is the function.
+Expect: Adam + L2 decays fastest. The figure itself is a simulation that no training records, so no
+  report shows it: python -m sparsity_jax.report.low_gradient --out=figure4.png draws it for all
+  seven optimizers, and notebooks/selectivity_and_dynamics.ipynb goes through it with simulate of
+  sparsity_jax.sparsity.low_gradient. The runs here are its counterpart in training: the report's
+  gamma_beta_ridges and filters_alive show how fast gammas fall in them.
 """
 
 from ml_collections import ConfigDict

@@ -23,6 +23,14 @@ def removed_pct(record: PrunedRecord) -> float:
     return 100 * (1 - record.pruned.filters / record.dense.filters)
 
 
+def _point(record: PrunedRecord, batch: int) -> tuple[float, float, float]:
+    """Filters removed in percent, the speed-up there and its noise; NaN if it was not timed."""
+    timing = next((timing for timing in record.latency if timing.batch == batch), None)
+    if timing is None:
+        return removed_pct(record), float("nan"), 0.0
+    return removed_pct(record), timing.speedup, timing.speedup * timing.noise_pct / 100
+
+
 @style.themed
 def speedup_against_sparsity(records: Records, *, theme: style.Theme = style.LIGHT) -> Figure:
     """Dense over pruned time of a forward pass, a panel per batch size, a point per run.
@@ -40,16 +48,14 @@ def speedup_against_sparsity(records: Records, *, theme: style.Theme = style.LIG
             for record in (records.pruned[run] for run in runs)
         )
         axes.plot(*np.array(ideal).T, color=theme.faint, linestyle=":", linewidth=1.2, marker=".")
-        for run in runs:
-            record, mark = records.pruned[run], marks[run]
-            for timing in record.latency:
-                if timing.batch == batch:
-                    axes.errorbar(
-                        removed_pct(record), timing.speedup,
-                        yerr=timing.speedup * timing.noise_pct / 100, color=mark.color,
-                        marker=mark.marker, markersize=6.5, markeredgecolor=theme.face,
-                        markeredgewidth=0.6, elinewidth=0.8, linestyle="none",
-                    )  # fmt: skip
+        for alike in style.alike([(run, marks[run]) for run in runs]):
+            mark = marks[alike[0]]
+            points = np.array([_point(records.pruned[run], batch) for run in alike])
+            axes.errorbar(
+                *points.T[:2], yerr=points[:, 2], color=mark.color, marker=mark.marker,
+                markersize=6.5, markeredgecolor=theme.face, markeredgewidth=0.6, elinewidth=0.8,
+                linestyle="none",
+            )  # fmt: skip
         axes.axhline(1, color=theme.faint, linewidth=0.8)
         axes.set_title(f"batch {batch}")
         axes.set_xlabel("filters removed (%)")

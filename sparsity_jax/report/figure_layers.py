@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +14,8 @@ from sparsity_jax.report.groups import Group, groups, panel_labels
 from sparsity_jax.report.workdir import Records
 
 MOST_BARS = 8  # with more groups than this, bars give way to a heat map
-MOST_NUMBERS = 25  # rows of the heat map that still carry numbers; the page's table has them all
+MOST_NUMBERS = 60  # rows of the heat map that still carry numbers; the page's table has them all
+MOST_ZEROS = 25  # rows of the heat map in which even zeros are written
 MOST_NAMES = 80  # rows of the heat map that still carry their names
 
 
@@ -58,7 +61,8 @@ def _bars(records: Records, shown: list[Group], theme: style.Theme) -> Figure:
     axes.grid(visible=False, axis="x")
     axes.set_ylabel("inactive filters (%)")
     axes.set_ylim(0, max(5, min(105, axes.get_ylim()[1] * 1.06)))
-    figure.legend(loc="outside upper center", ncols=min(4, len(shown)))
+    columns = style.legend_columns([group.label for group in shown])
+    figure.legend(loc="outside upper center", ncols=columns)
     return figure
 
 
@@ -81,16 +85,22 @@ def _heat(_: Records, shown: list[Group], theme: style.Theme) -> Figure:
         axes.set_yticks(range(len(shown)), [style.plain(group.label, 44) for group in shown])
     else:
         axes.set_ylabel(f"{len(shown)} groups of runs, in the table's order")
+    for i, (before, after) in enumerate(pairwise(shown)):
+        if (before.key[2:4]) != (after.key[2:4]):  # another optimizer or regularizer
+            axes.axhline(i + 0.5, color=theme.faint, linewidth=0.6)
     if len(shown) <= MOST_NUMBERS:
         _numbers(axes, cells, theme)
     axes.tick_params(length=0)
-    figure.colorbar(image, ax=axes, label="inactive filters (%)", shrink=min(1.0, 24 / len(shown)))
+    figure.colorbar(
+        image, ax=axes, label="inactive filters (%)", location="bottom", aspect=45, pad=0.01,
+        fraction=0.03,
+    )  # fmt: skip
     return figure
 
 
 def _numbers(axes: Axes, cells: np.ndarray, theme: style.Theme) -> None:
     for (i, j), value in np.ndenumerate(cells):
-        if np.isfinite(value):
+        if np.isfinite(value) and (value >= 0.5 or len(cells) <= MOST_ZEROS):
             ink = theme.ink if value < 45 else theme.face
             axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=7, color=ink)
 

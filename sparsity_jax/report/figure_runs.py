@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from sparsity_jax.report import style
 from sparsity_jax.report.groups import Group, groups, run_labels
@@ -14,6 +14,9 @@ from sparsity_jax.report.workdir import Course, Records
 from sparsity_jax.storage.records import strength_text
 
 MOST_LABELS = 8  # with more runs than this, the legend names kinds of runs
+MOST_STRENGTHS = 24  # with more groups than this, only the best trade-offs carry their names
+MOST_NAMED = 6
+MOST_LINES = 30  # with more runs than this, curves are thin and pale
 LEAST_ERROR_SPAN = 3.0  # percentage points: a smaller axis makes noise look like a difference
 CURVES = (
     ("train_loss", "training loss"),
@@ -32,13 +35,16 @@ def training_curves(records: Records, *, theme: style.Theme = style.LIGHT) -> Fi
     marks = style.marks(records.rows)
     figure = style.figure(style.PAGE, 3.0)
     panels = figure.subplots(1, 3)
-    faint = 1.0 if len(rows) <= 30 else 0.45
+    many = len(rows) > MOST_LINES
+    bunches = _same_marks([row.run for row in rows], marks) if many else [[row.run] for row in rows]
     for axes, (name, word) in zip(panels, CURVES, strict=True):
-        for row in rows:
-            course, mark = records.courses[row.run], marks[row.run]
+        for bunch in bunches:
+            courses, mark = [records.courses[run] for run in bunch], marks[bunch[0]]
             axes.plot(
-                course.step, getattr(course, name), color=mark.color, linestyle=mark.line,
-                alpha=faint * mark.alpha, linewidth=1.4 if len(rows) <= 30 else 0.7,
+                _joined([course.step for course in courses]),
+                _joined([getattr(course, name) for course in courses]),
+                color=mark.color, linestyle=mark.line, alpha=mark.alpha * (0.45 if many else 1.0),
+                linewidth=0.7 if many else 1.4,
             )  # fmt: skip
         if name != "sparsity_gamma":
             _log(axes)
@@ -49,8 +55,25 @@ def training_curves(records: Records, *, theme: style.Theme = style.LIGHT) -> Fi
         for step in _drops([records.courses[row.run] for row in rows]):
             axes.axvline(step, color=theme.faint, linewidth=0.8, linestyle=":")
     panels[2].set_ylim(min(-0.2, panels[2].get_ylim()[0]), max(5.0, panels[2].get_ylim()[1]))
-    figure.legend(handles=_handles(records), loc="outside lower center", ncols=3)
+    handles = _handles(records)
+    columns = style.legend_columns([str(handle.get_label()) for handle in handles])
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
     return figure
+
+
+def _same_marks(runs: list[str], marks: dict[str, style.Mark]) -> list[list[str]]:
+    """Runs in bunches that look the same: one line for all of them is drawn much faster."""
+    bunches: dict[str, list[str]] = {}
+    for run in runs:
+        bunches.setdefault(repr(marks[run]), []).append(run)
+    return list(bunches.values())
+
+
+def _joined(curves: list[np.ndarray]) -> np.ndarray:
+    """Curves one after the other, with a gap between them; a single one stays as it is."""
+    gap = np.array([np.nan])
+    parts = [part for curve in curves for part in (gap, np.asarray(curve, float))]
+    return np.concatenate(parts[1:])
 
 
 @style.themed
@@ -64,21 +87,18 @@ def sparsity_against_error(records: Records, *, theme: style.Theme = style.LIGHT
     figure = style.figure(style.PAGE * 0.75, 3.9)
     axes = figure.subplots()
     most = max(group.spread("sparsity_gamma").mean for group in shown)
+    front = _front(shown)
     for path in _paths(shown):
         xs = [group.spread("sparsity_gamma").mean for group in path]
         ys = [group.spread("test_error").mean for group in path]
         axes.plot(xs, ys, color=marks[path[0].first.run].color, linewidth=0.8, alpha=0.5)
+    by_run = {group.first.run: group for group in shown}
+    for bunch in style.alike([(run, marks[run]) for run in by_run]):
+        _points(axes, [by_run[run] for run in bunch], marks[bunch[0]], theme)
     for group in shown:
-        x, y, mark = (
-            group.spread("sparsity_gamma"), group.spread("test_error"), marks[group.first.run],
-        )  # fmt: skip
-        axes.errorbar(
-            x.mean, y.mean, xerr=x.std if x.n > 1 else None, yerr=y.std if y.n > 1 else None,
-            color=mark.color, marker=mark.marker, markersize=6.5, markeredgecolor=theme.face,
-            markeredgewidth=0.6, elinewidth=0.8, linestyle="none",
-        )  # fmt: skip
-        if len(shown) <= 24:
-            word = group.label if len(shown) <= MOST_LABELS else _strength(group)
+        x, y = group.spread("sparsity_gamma"), group.spread("test_error")
+        if len(shown) <= MOST_STRENGTHS or group in front:
+            word = _strength(group) if MOST_LABELS < len(shown) <= MOST_STRENGTHS else group.label
             left, below = x.mean > 0.6 * most, _has_neighbour_above(group, shown)
             axes.annotate(
                 style.plain(word, 40), (x.mean, y.mean), xytext=(-6 if left else 6, 4 - 8 * below),
@@ -90,6 +110,7 @@ def sparsity_against_error(records: Records, *, theme: style.Theme = style.LIGHT
     axes.margins(x=0.08, y=0.15)
     axes.set_xlim(min(-1.0, axes.get_xlim()[0]), max(5.0, axes.get_xlim()[1]))
     _widen(axes, LEAST_ERROR_SPAN)
+    _compress(axes, [group.spread("test_error").mean for group in shown])
     handles = [
         Line2D(
             [], [], color=style.color(optimizer), marker=style.MARKERS.get(regularizer, "D"),
@@ -99,6 +120,33 @@ def sparsity_against_error(records: Records, *, theme: style.Theme = style.LIGHT
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
+
+
+def _points(axes: Axes, bunch: list[Group], mark: style.Mark, theme: style.Theme) -> None:
+    """Points with bars of one standard deviation, where there are several seeds."""
+    spreads = [[group.spread(name) for group in bunch] for name in ("sparsity_gamma", "test_error")]
+    (xs, x_bars), (ys, y_bars) = (
+        ([s.mean for s in column], [s.std if s.n > 1 else 0.0 for s in column])
+        for column in spreads
+    )
+    axes.errorbar(
+        xs, ys, xerr=x_bars if any(x_bars) else None, yerr=y_bars if any(y_bars) else None,
+        color=mark.color, marker=mark.marker, markersize=6.5, markeredgecolor=theme.face,
+        markeredgewidth=0.6, elinewidth=0.8, linestyle="none",
+    )  # fmt: skip
+
+
+def _front(shown: list[Group]) -> list[Group]:
+    """Groups than which none is sparser at no more error: the sparsest few that err little."""
+    bar = min(group.spread("test_error").mean for group in shown) + LEAST_ERROR_SPAN
+    good = [group for group in shown if group.spread("test_error").mean <= bar]
+    ranked = sorted(good, key=lambda group: -group.spread("sparsity_gamma").mean)
+    found, lowest = list[Group](), float("inf")
+    for group in ranked:
+        error = group.spread("test_error").mean
+        if error < lowest:
+            found, lowest = [*found, group], error
+    return found[:MOST_NAMED]
 
 
 def _strength(group: Group) -> str:
@@ -123,6 +171,19 @@ def _widen(axes: Axes, span: float) -> None:
     if high - low < span:
         low = max(0.0, (low + high - span) / 2)
         axes.set_ylim(low, low + span)
+
+
+def _compress(axes: Axes, errors: list[float]) -> None:
+    """Where few runs err far more than the others: logarithmic beyond where most of them are."""
+    most = max(LEAST_ERROR_SPAN, 2 * float(np.median(errors)))
+    top = max(axes.get_ylim()[1], 1.15 * max(errors))
+    axes.set_ylim(max(axes.get_ylim()[0], -0.06 * min(top, most)), top)
+    if max(errors) > 2 * most:
+        axes.set_yscale("symlog", linthresh=most, linscale=1.5)
+        axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 3, 5, 10, 20, 50, 100]))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylabel(f"test error (%), logarithmic above {most:.2g}")
 
 
 def _paths(shown: list[Group]) -> list[list[Group]]:

@@ -31,7 +31,7 @@ def universality_histograms(records: Records, *, theme: style.Theme = style.LIGH
     columns = min(4, len(layers))
     lines = -(-len(layers) // columns)
     figure = style.figure(style.PAGE, 0.6 + 1.5 * lines)
-    panels = figure.subplots(lines, columns, squeeze=False, sharex=True).ravel()
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for axes in panels[len(layers) :]:
         axes.set_axis_off()
     for axes, layer in zip(panels, layers, strict=False):
@@ -42,8 +42,9 @@ def universality_histograms(records: Records, *, theme: style.Theme = style.LIGH
             counts, _ = np.histogram(values, BINS)
             share = 100 * counts / max(1, len(values))
             mark = marks[run]
-            axes.stairs(share, BINS, color=mark.color, linestyle=mark.line, linewidth=1.3)
-            axes.stairs(share, BINS, color=mark.color, fill=True, alpha=0.14)
+            line = {"color": mark.color, "linestyle": mark.line, "alpha": mark.alpha}
+            axes.stairs(share, BINS, linewidth=1.3, **line)
+            axes.stairs(share, BINS, color=mark.color, fill=True, alpha=0.14 * mark.alpha)
         axes.set_title(layer)
         axes.set_xlim(0, 100)
     for axes in panels[:: max(1, columns)]:
@@ -52,8 +53,12 @@ def universality_histograms(records: Records, *, theme: style.Theme = style.LIGH
         axes.set_xlabel("universality (%)")
         axes.tick_params(labelbottom=True)
     handles = [
-        Line2D([], [], color=marks[r].color, linestyle=marks[r].line, label=style.plain(labels[r]))
-        for r in runs
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+        Line2D(
+            [], [], color=marks[run].color, linestyle=marks[run].line, alpha=marks[run].alpha,
+            label=style.plain(labels[run]),
+        )
+        for run in runs
+    ]  # fmt: skip
+    columns = style.legend_columns([labels[run] for run in runs])
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
     return figure

@@ -7,6 +7,7 @@ encoded and dropped one after the other, so memory does not grow with their numb
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from sparsity_jax.report.figure_alive import alive_runs, filters_alive
 from sparsity_jax.report.figure_dynamics import gamma_beta_maps, gamma_beta_ridges, ridge_runs
 from sparsity_jax.report.figure_gains import speedup_against_sparsity, timed_runs
 from sparsity_jax.report.figure_layers import filters_kept, finished_groups, sparsity_by_layer
+from sparsity_jax.report.figure_phase import WORDS, phase_diagram
 from sparsity_jax.report.figure_runs import sparsity_against_error, training_curves
 from sparsity_jax.report.figure_universality import universality_histograms, universality_runs
+from sparsity_jax.report.planes import SETTINGS, Setting, planes
 from sparsity_jax.report.workdir import Records, load
 from sparsity_jax.storage.artifacts import write_atomically
 
@@ -50,7 +53,20 @@ def _some(records: Records) -> str:
     return f" {len(records.shown)} of {len(records.rows)} runs are shown." if left_out else ""
 
 
+def _phase_drawing(setting: Setting) -> Drawing:
+    return Drawing(
+        f"phase_{setting}",
+        f"Where filters die: strength and {WORDS[setting]}",
+        "Left: filters inactive by gamma, with lines of equal sparsity. Right: test error. Dashed: "
+        "2 points of error above the lowest; star: the sparsest run on the better side of it. "
+        "Triangle: the paper's default. Strengths are L2's or weight decay's, in thousandths.",
+        functools.partial(phase_diagram, setting=setting),
+        lambda records: bool(planes(records.rows, setting)),
+    )
+
+
 DRAWINGS = (
+    *map(_phase_drawing, SETTINGS),
     Drawing(
         "sparsity_by_layer",
         "Sparsity by layer",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,9 @@ OPTIMIZER_NAMES = {
     "adadelta": "Adadelta", "adagrad": "Adagrad",
 }  # fmt: skip
 REGULARIZER_NAMES = {"l2": "L2", "wd": "WD"}
+FIELDS = ("dataset", "network", "batch_size")  # that labels tell where they vary
+MOST = 0.75  # of a grid's settings: what they have in common goes without saying
+KIND_BONUS = 10.0  # points of sparsity that an optimizer and regularizer not yet shown is worth
 
 Key = tuple[str, str, str, str, float, int, str]
 
@@ -97,17 +101,16 @@ def groups(rows: Sequence[RunResult]) -> list[Group]:
     members: dict[Key, list[RunResult]] = {}
     for row in rows:
         members.setdefault(key(row), []).append(row)
-    varying, shared = varies(rows), shared_parts(rows)
+    varying, unsaid = varies(rows), shared_parts(rows) | usual(rows)
     return [
-        Group(which, label(same[0], varying, shared), tuple(same))
+        Group(which, label(same[0], varying, unsaid), tuple(same))
         for which, same in members.items()
     ]
 
 
 def varies(rows: Sequence[RunResult]) -> frozenset[str]:
     """Which of dataset, network and batch size differ among the rows."""
-    names = ("dataset", "network", "batch_size")
-    return frozenset(name for name in names if len({getattr(row, name) for row in rows}) > 1)
+    return frozenset(name for name in FIELDS if len({getattr(row, name) for row in rows}) > 1)
 
 
 def variant_parts(variant: str) -> tuple[str, ...]:
@@ -121,12 +124,28 @@ def shared_parts(rows: Sequence[RunResult]) -> frozenset[str]:
     return frozenset.intersection(*parts) if parts else frozenset()
 
 
+def usual(rows: Sequence[RunResult]) -> frozenset[str]:
+    """What most of the settings in a grid are, and the few others say otherwise: 'batch 40'.
+
+    Of a batch size, a network, a data set or a part of the variants, the value that `MOST` of the
+    settings have, if the others have another one. (A setting without the part would else be taken
+    for a usual one.)
+    """
+    words = [_words(row) for row in {key(row): row for row in rows}.values()]
+    counts = Counter(item for each in words for item in each.items())
+    return frozenset(
+        word
+        for (kind, word), count in counts.items()
+        if MOST * len(words) <= count < len(words) and all(kind in each for each in words)
+    )
+
+
 def label(
     row: RunResult,
     varying: frozenset[str] = frozenset(),
-    shared: frozenset[str] = frozenset(),
+    unsaid: frozenset[str] = frozenset(),
 ) -> str:
-    """What a reader calls a run: its `varying` fields, its variant without the `shared` parts.
+    """What a reader calls a run: its `varying` fields and its variant, but for what is `unsaid`.
 
     Example:
       >>> label(RunResult("r", "CIFAR10", "BasicNet", "adam", "l2", 1e-3, 40))
@@ -136,10 +155,20 @@ def label(
     kind = f" {regularizer} {strength_text(row.strength)}"
     if row.regularizer == "none":
         kind = ", no regularizer"
-    parts = [OPTIMIZER_NAMES.get(row.optimizer, row.optimizer) + kind]
-    parts += [f"batch {row.batch_size}"] if "batch_size" in varying else []
-    parts += [str(getattr(row, name)) for name in ("network", "dataset") if name in varying]
-    return ", ".join([*parts, *(p for p in variant_parts(row.variant) if p not in shared)])
+    optimizer = OPTIMIZER_NAMES.get(row.optimizer, row.optimizer) + kind
+    told = [
+        word
+        for kind, word in _words(row).items()
+        if word not in unsaid and (kind in varying or kind not in FIELDS)
+    ]
+    return ", ".join([optimizer, *told])
+
+
+def _words(row: RunResult) -> dict[str, str]:
+    """What a label may say beside optimizer, regularizer and strength, by kind: 'lr' -> 'lr=1'."""
+    fields = {"batch_size": f"batch {row.batch_size}", "network": row.network}
+    parts = {part.partition("=")[0]: part for part in variant_parts(row.variant)}
+    return fields | {"dataset": row.dataset} | parts
 
 
 def run_labels(rows: Sequence[RunResult]) -> dict[str, str]:
@@ -160,16 +189,27 @@ def panel_labels(rows: Sequence[RunResult]) -> dict[str, str]:
 def representatives(rows: Sequence[RunResult], limit: int) -> tuple[str, ...]:
     """Runs that stand for all: the first finished one of each group, in the rows' order.
 
-    With more groups than `limit`, those evenly spread over the ranks of sparsity, the least and the
-    most sparse among them.
+    With more groups than `limit`, the least and the most sparse, and then, one by one, the run
+    farthest in sparsity from those already there; kinds of runs not yet there come first.
     """
     candidates = [group.first for group in groups(rows) if group.finished]
     if len(candidates) > limit:
         ranked = sorted(candidates, key=lambda row: (row.sparsity_gamma, row.run))
-        ranks = np.linspace(0, len(ranked) - 1, limit).round().astype(int)
-        picked = {ranked[i].run for i in ranks}
-        candidates = [row for row in candidates if row.run in picked]
+        picked = [ranked[-1], ranked[0]][:limit]
+        while len(picked) < limit:
+            there = {row.run for row in picked}
+            left = [row for row in candidates if row.run not in there]
+            picked.append(max(left, key=lambda row: _novelty(row, picked)))
+        there = {row.run for row in picked}
+        candidates = [row for row in candidates if row.run in there]
     return tuple(row.run for row in candidates)
+
+
+def _novelty(row: RunResult, picked: Sequence[RunResult]) -> float:
+    apart = min(abs(row.sparsity_gamma - other.sparsity_gamma) for other in picked)
+    apart = 0.0 if math.isnan(apart) else apart
+    kinds = {(other.optimizer, other.regularizer) for other in picked}
+    return apart + KIND_BONUS * ((row.optimizer, row.regularizer) not in kinds)
 
 
 def _value(row: RunResult, column: str) -> float:

@@ -19,6 +19,8 @@ from sparsity_jax.storage.records import RunResult, strength_text
 ABSENT = "Table 10 and, but for two numbers, Table 9: not in the published text available to us."
 # Printed under another name where two tables show the same runs.
 SAME_VARIANT = {"width=64-1x": "", "baseline_gamma_init=1_beta_init=0": ""}
+# Sec. 5: on ImageNet Adam's learning rate is a tenth of the usual one, which no table prints.
+OWN_RATE = {("ImageNet", "adam"): "lr=0.0001"}
 # Copies of the paper's data under another name; the page says where they stand in for it.
 SAME_DATASET = {"cifar10_jpeg": "CIFAR10"}
 LAYERS = tuple(f"c{i}" for i in range(1, 14))
@@ -42,13 +44,24 @@ class Published:
 def match_key(row: RunResult) -> Key:
     """What must agree for two rows to be the same experiment; seeds, durations and names need not.
 
-    Strengths agree as printed; 'BasicNet-64-0.5x' with its width as the variant is BasicNet.
+    Strengths agree as printed; 'BasicNet-64-0.5x' with its width as the variant is BasicNet. The
+    learning rate that the paper has for a data set goes without saying there, as elsewhere.
+
+    Example:
+      >>> row = RunResult("r", "ImageNet", "VGG-16", "adam", "l2", 1e-4, 40, variant="lr=0.0001")
+      >>> match_key(row)[-1], match_key(dataclasses.replace(row, variant=""))[-1]
+      ('', 'lr=usual')
     """
     network = "BasicNet" if row.network.startswith("BasicNet") else row.network
     strength = float(strength_text(row.strength))
-    parts = (SAME_VARIANT.get(part, part) for part in variant_parts(row.variant))
-    variant = "+".join(sorted(part for part in parts if part))
     dataset = SAME_DATASET.get(row.dataset, row.dataset)
+    parts = [SAME_VARIANT.get(part, part) for part in variant_parts(row.variant)]
+    own = OWN_RATE.get((dataset, row.optimizer))
+    if own in parts:
+        parts.remove(own)
+    elif own and not any(part.startswith("lr=") for part in parts):
+        parts.append("lr=usual")
+    variant = "+".join(sorted(part for part in parts if part))
     return (
         dataset, network, row.optimizer, row.regularizer, strength, row.batch_size, variant,
     )  # fmt: skip
@@ -79,7 +92,8 @@ def _decode(cells: Mapping[str, str]) -> Published:
         run=f"table {cells['table']}", dataset=cells["dataset"], network=cells["network"],
         optimizer=cells["optimizer"], regularizer=cells["regularizer"],
         strength=float(cells["strength"] or 0), batch_size=int(cells["batch_size"] or 0),
-        variant=cells["variant"], train_loss=value("train_loss"), test_loss=value("test_loss"),
+        variant=cells["variant"] or OWN_RATE.get((cells["dataset"], cells["optimizer"]), ""),
+        train_loss=value("train_loss"), test_loss=value("test_loss"),
         test_error=value("test_error"), top5_error=value("top5_error"),
         sparsity_act=value("sparsity_act"), sparsity_gamma=value("sparsity_gamma"),
         layers=layers[:depth], features_pruned_pct=value("features_pruned_pct"),

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Sequence
 
 from sparsity_jax.report import tables
 from sparsity_jax.report.figures import Rendered
-from sparsity_jax.report.groups import Spread, groups, run_labels, shared_parts
+from sparsity_jax.report.groups import Spread, groups, run_labels, shared_parts, usual
 from sparsity_jax.report.workdir import Records
 from sparsity_jax.storage.artifacts import PrunedRecord
 from sparsity_jax.storage.records import RunResult
 
 ERROR_BAND = 1.5  # points of test error within which runs perform alike
+MOST_NOTES = 12  # that stand open on the page
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -36,6 +37,8 @@ def lede(records: Records) -> str:
     ended = [row.status for row in rows]
     bad = [f"{ended.count(s)} {s}" for s in ("diverged", "failed") if s in ended]
     first = f"{len(rows)}{of_all} {runs} of {what}{': ' + ', '.join(bad) if bad else ''}."
+    common = ", ".join(sorted(usual(rows)))
+    first += f" Unless said otherwise: {common}." if common else ""
     return f"<p class='lede'>{html.escape(first)} {html.escape(_finding(records))}</p>"
 
 
@@ -66,7 +69,23 @@ def result_table(records: Records) -> str:
     """The table of results, sortable and filterable."""
     made = tables.table(records.rows, records.pruned)
     note = html.escape(tables.NOTE)
-    return _table(tables.html_head(made), tables.html_rows(made), "results") + f"<p>{note}</p>"
+    table = _table(tables.html_head(made), tables.html_rows(made), "results")
+    return f"{table}<p>{note}</p>{_notes(records)}"
+
+
+def _notes(records: Records) -> str:
+    """What readers should be told of single runs, in the table's order; '' if nothing."""
+    lines = [(row.run, note) for row in records.rows for note in records.notes.get(row.run, ())]
+    if not lines:
+        return ""
+    listed = "".join(
+        f"<li><strong>{html.escape(run)}</strong> {html.escape(note)}</li>" for run, note in lines
+    )
+    opened = " open" if len(lines) <= MOST_NOTES else ""
+    return (
+        f"<details class='notes'{opened}><summary>Notes on runs ({len(lines)})</summary>"
+        f"<ul>{listed}</ul></details>"
+    )
 
 
 def layer_table(records: Records) -> str:

@@ -19,6 +19,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
@@ -34,8 +35,10 @@ UNKNOWN = "#B8A038"
 LINES = {"l2": "-", "wd": (0, (5, 1.5)), "none": (0, (1, 1.4))}
 MARKERS = {"l2": "o", "wd": "s", "none": "X"}
 HATCHES = {"l2": "", "wd": "////", "none": "...."}
+VIRIDIS, CIVIDIS = mpl.colormaps["viridis"], mpl.colormaps["cividis"]  # on any ground
 PAGE = 7.0  # inches: the text width of a page
 DPI = 130
+FINE_DPI = 195  # of maps with smooth colours, which a palette would break into steps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +123,14 @@ def marks(rows: Sequence[RunResult]) -> dict[str, Mark]:
     return made
 
 
+def alike(marked: Sequence[tuple[str, Mark]]) -> list[list[str]]:
+    """Runs in bunches of one colour and marker: drawing a bunch costs little more than a point."""
+    bunches: dict[tuple[str, str], list[str]] = {}
+    for run, mark in marked:
+        bunches.setdefault((mark.color, mark.marker), []).append(run)
+    return list(bunches.values())
+
+
 def kinds(rows: Sequence[RunResult]) -> dict[tuple[str, str], str]:
     """(optimizer, regularizer) -> a legend's word for it, in the rows' order."""
     return {
@@ -131,9 +142,9 @@ def kinds(rows: Sequence[RunResult]) -> dict[tuple[str, str], str]:
     }
 
 
-def figure(width: float, height: float) -> Figure:
+def figure(width: float, height: float, *, dpi: int = DPI) -> Figure:
     """An empty figure of this size in inches, with a canvas of its own."""
-    made = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    made = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
     FigureCanvasAgg(made)
     return made
 
@@ -160,7 +171,7 @@ def applied(theme: Theme) -> Iterator[None]:
 
 
 def png(made: Figure, theme: Theme = LIGHT) -> bytes:
-    """The figure as a PNG with a palette, which makes it three times smaller."""
+    """The figure as a PNG; unless it is fine with a palette, which makes it three times smaller."""
     with applied(theme):
         _lay_out(made)
         canvas = FigureCanvasAgg(made)
@@ -168,9 +179,9 @@ def png(made: Figure, theme: Theme = LIGHT) -> bytes:
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]
     buffer = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    image.quantize(colors=160, dither=Image.Dither.NONE).save(
-        buffer, format="PNG", compress_level=6, dpi=(DPI, DPI)
-    )
+    if made.dpi < FINE_DPI:
+        image = image.quantize(colors=160, dither=Image.Dither.NONE)
+    image.save(buffer, format="PNG", compress_level=6, dpi=(made.dpi, made.dpi))
     return buffer.getvalue()
 
 
@@ -179,7 +190,8 @@ def pdf(made: Figure, theme: Theme = LIGHT) -> bytes:
     buffer = io.BytesIO()
     with applied(theme):
         _lay_out(made)
-        made.savefig(buffer, format="pdf", metadata={"CreationDate": None})
+        # savefig would first draw everything once for nothing
+        FigureCanvasPdf(made).print_pdf(buffer, metadata={"CreationDate": None})
     return buffer.getvalue()
 
 
@@ -192,8 +204,9 @@ def same_places(made: Figure, model: Figure) -> None:
 
 def _lay_out(made: Figure) -> None:
     """Computes the layout, which costs more than drawing, once for all formats."""
-    if made.get_layout_engine() is not None:
-        made.draw_without_rendering()
+    engine = made.get_layout_engine()
+    if engine is not None:
+        engine.execute(made)
         made.set_layout_engine("none")
 
 
@@ -201,6 +214,12 @@ def plain(text: str, limit: int = 60) -> str:
     """User's text as matplotlib shows it: no mathematics in it, not longer than `limit`."""
     short = text if len(text) <= limit else text[: limit - 1] + "…"
     return short.replace("$", r"\$")
+
+
+def legend_columns(labels: Sequence[str], most: int = 4, *, width: float = PAGE) -> int:
+    """How many columns a legend with these labels has, at most, to be no wider than the figure."""
+    widest = max((len(label) for label in labels), default=0)
+    return max(1, min(most, len(labels), int(width / (0.06 * widest + 0.55))))
 
 
 def panel_title(axes: Axes, label: str, below: str) -> None:

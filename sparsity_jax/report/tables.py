@@ -132,7 +132,8 @@ def html_rows(made: Table) -> str:
 def _html_cell(cell: Cell, title: str, made: Table) -> str:
     if title in made.words:
         tag = "th scope='row'" if title == "run" else f'td class="{_status(cell.text)}"'
-        return f"<{tag}>{html.escape(cell.text)}</{tag.split()[0]}>"
+        text = html.escape(cell.text).replace("_", "_<wbr>")  # where a long name may break
+        return f"<{tag}>{text}</{tag.split()[0]}>"
     value = "" if math.isnan(cell.value) else f' data-value="{cell.value:.6g}"'
     return f'<td class="number"{value}>{html.escape(cell.text)}</td>'
 

@@ -8,6 +8,7 @@ report goes on without it.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,7 @@ import numpy as np
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.report.groups import representatives
+from sparsity_jax.storage import seals
 from sparsity_jax.storage.artifacts import (
     ConfigRecord,
     Measure,
@@ -54,6 +56,7 @@ class Records:
       rows: the rows of results.csv, in the file's order.
       courses: run -> its history; pruned: run -> what pruning bought.
       measures: run -> gamma and beta, thinned in time; the runs of `shown` keep more moments.
+      notes: run -> what a reader of its row should be told, such as that it learned nothing.
       shown: the runs that figures with one panel per run show.
       config: what was asked, or None.
       problems: one line for each file that could not be read.
@@ -64,6 +67,7 @@ class Records:
     courses: Mapping[str, Course] = dataclasses.field(default_factory=dict)
     pruned: Mapping[str, PrunedRecord] = dataclasses.field(default_factory=dict)
     measures: Mapping[str, Measure] = dataclasses.field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     shown: tuple[str, ...] = ()
     config: ConfigRecord | None = None
     problems: tuple[str, ...] = ()
@@ -94,7 +98,7 @@ def load(workdir: Path, *, budget: int = 800_000) -> Records:
     config = _tolerant(read_config, workdir / "config.json", problems)
     shown = representatives(rows, SHOWN_RUNS)
     times = moments(rows, budget)
-    measures, pruned = {}, {}
+    measures, pruned, notes = {}, {}, {}
     for row in rows:
         folder = workdir / "runs" / row.run
         measure = _tolerant(read_measure, folder / "measure.npz", problems)
@@ -103,6 +107,9 @@ def load(workdir: Path, *, budget: int = 800_000) -> Records:
         record = _tolerant(read_pruned, folder / "pruned.json", problems)
         if record is not None:
             pruned[row.run] = record
+        told = _tolerant(_notes, folder / seals.NAME, problems)
+        if told:
+            notes[row.run] = told
     name = str(config.config.get("name") or "") if config else ""
     return Records(
         name=name or workdir.resolve().name,
@@ -110,6 +117,7 @@ def load(workdir: Path, *, budget: int = 800_000) -> Records:
         courses=_tolerant(_courses, workdir / "history.jsonl", problems) or {},
         pruned=pruned,
         measures=measures,
+        notes=notes,
         shown=shown,
         config=config,
         problems=(*problems, *_cut(workdir / "history.jsonl")),
@@ -149,6 +157,18 @@ def _courses(path: Path) -> dict[str, Course]:
         run: Course(**{name: np.array(values, np.float64) for name, values in columns.items()})
         for run, columns in lists.items()
     }
+
+
+def _notes(path: Path) -> tuple[str, ...]:
+    """The notes of a run's seal. Whether its files are what was sealed is not for a report to say.
+
+    Raises:
+      UserError: the file is not one of ours.
+    """
+    try:
+        return tuple(str(note) for note in json.loads(path.read_text())["notes"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({str(error)[:200]})") from None
 
 
 def _cut(path: Path) -> tuple[str, ...]:

@@ -2,12 +2,12 @@
 
     python tests/benchmarks/report.py [--runs=200] [--epochs=325] [--rounds=3] [--workdir=DIR]
 
-The workdir is made up: seven optimizers with L2 and weight decay of five strengths, three seeds, the
-full BasicNet's 1,856 filters; with --workdir, an existing one is measured and only its report is
-written anew. Every build is a process of its own, timed from before the first import
-of the report until the page is written. Opening is from navigation to the end of the page's load
-event, in headless Chromium; it is left out where Chromium or playwright is missing. Printed are
-medians, and the processor's time, which hardly feels what else runs.
+The workdir is made up: seven optimizers with L2 and weight decay of five strengths, three seeds,
+the full BasicNet's 1,856 filters; with --workdir, an existing one is measured and only its report
+is written anew. Every build is a process of its own, timed from before the first import of the
+report until the page is written. Opening is from navigation to the end of the page's load event,
+in headless Chromium; it is left out where Chromium or playwright is missing. Printed are medians,
+and the processor's time, which hardly feels what else runs.
 """
 
 from __future__ import annotations
