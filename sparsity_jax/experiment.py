@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,9 +18,10 @@ from sparsity_jax.hosts import ALONE, Elsewhere, Host, forget_notices, stopping_
 from sparsity_jax.jobs import Job, groups, make_job, memory_line, settings_digest
 from sparsity_jax.outcome import notes, settle
 from sparsity_jax.provenance import made_with
+from sparsity_jax.reuse import fetched, finished, keep
 from sparsity_jax.settings import Run, expand
 from sparsity_jax.shares import ALL, Share
-from sparsity_jax.storage import lock, seals, store
+from sparsity_jax.storage import lock, seals
 from sparsity_jax.storage import workdir as workdirs
 from sparsity_jax.training import Corpus, StreamedCorpus
 from sparsity_jax.training.population import Layout, choose_layout, split_batch
@@ -59,7 +59,7 @@ def run(
     workdirs.check(workdir, settled, overwrite=overwrite)
     if not follows:
         lock.refuse_if_held(workdir, share)
-    done = {} if overwrite else _finished(workdir, runs)
+    done = {} if overwrite else finished(workdir, runs)
     if len(done) == len(runs) and workdirs.is_whole(workdir, _in_order(runs, done)):
         _say_where(workdir, _in_order(runs, done))
         return
@@ -94,13 +94,10 @@ def _train(
     host: Host,
 ) -> dict[str, seals.Seal]:
     """The members of a group that were not finished, now finished."""
+    follows = config["split"] == "batch" and not host.leads
     pending = [job for job in group if job.run.name not in done]
-    splits_batch = config["split"] == "batch"
-    follows = splits_batch and not host.leads
-    found = {} if follows else _stored(pending, config["store"])
-    if splits_batch and config["store"]:
-        host.wait("stored runs are fetched")
-    pending = [job for job in pending if not seals.exists(job.folder)]
+    found = fetched(pending, config, host)
+    pending = [job for job in pending if job.run.name not in found]
     if not pending:
         return found
     if len(pending) > 1:
@@ -115,7 +112,7 @@ def _train(
     for job, its in zip(pending, fitted, strict=True):
         if not follows:
             found[job.run.name] = _sealed(job, its)
-            _store(job, config["store"])
+            keep(job, config["store"])
     return found
 
 
@@ -136,7 +133,7 @@ def _publish(
     """Bring results.csv and history.jsonl up to date with what is finished."""
     with lock.publishing(workdir):
         if share != ALL:
-            done = _finished(workdir, runs)
+            done = finished(workdir, runs)
         seals.write_views(workdir, _in_order(runs, done))
 
 
@@ -151,11 +148,14 @@ def _await_others(
     """All that is finished; processes that work together wait until that is everything."""
     if share == ALL:
         return done
-    while host.count > 1 and not all(seals.exists(workdir / "runs" / run.name) for run in runs):
+    done = {**done, **finished(workdir, runs, quietly=True)}
+    while host.count > 1 and len(done) < len(runs):
         if (ended := elsewhere()) is not None:
             raise ended
         time.sleep(SECONDS_BETWEEN_GLANCES)
-    return _finished(workdir, runs)
+        missing = tuple(run for run in runs if run.name not in done)
+        done |= finished(workdir, missing, quietly=True)
+    return done
 
 
 def _report(
@@ -167,13 +167,13 @@ def _report(
             "ends last writes the report."
         )
         return
-    finished = _in_order(runs, done)
+    in_order = _in_order(runs, done)
     with lock.publishing(workdir):
-        if share == ALL or not workdirs.is_whole(workdir, finished):
-            seals.write_views(workdir, finished)
+        if share == ALL or not workdirs.is_whole(workdir, in_order):
+            seals.write_views(workdir, in_order)
             workdirs.clear_parts(workdir)
             report.build(workdir)
-    _say_where(workdir, finished)
+    _say_where(workdir, in_order)
 
 
 def _place(group: Sequence[Job], runs: Sequence[Run]) -> str:
@@ -189,39 +189,6 @@ def _sealed(job: Job, fitted: Fitted) -> seals.Seal:
     seal = seals.Seal(settle(job, fitted), tuple(fitted.trace.lines()), notes(job, fitted))
     seals.write_seal(job.folder, seal, of=settings_digest(job.run))
     return seal
-
-
-def _stored(jobs: Sequence[Job], folder: str | None) -> dict[str, seals.Seal]:
-    """The runs that another grid has trained, copied out of the store that they share."""
-    found = {}
-    for job in jobs if folder else ():
-        of, name = settings_digest(job.run), job.run.name
-        names = {"name": name, "variant": job.run.variant}
-        if store.fetch(Path(folder or ""), job.folder, key=_store_key(job), of=of, **names):
-            seal = seals.read_seal(job.folder, of=of)
-            if seal is not None:
-                print(f"{name}: trained before, taken from {folder}")
-                found[name] = seal
-    return found
-
-
-def _store(job: Job, folder: str | None) -> None:
-    if folder:
-        of = settings_digest(job.run)
-        store.keep(Path(folder), job.folder, key=_store_key(job), of=of)
-
-
-def _store_key(job: Job) -> str:
-    return store.key(dataclasses.asdict(job.run), job.data_digests)
-
-
-def _finished(workdir: Path, runs: tuple[Run, ...]) -> dict[str, seals.Seal]:
-    """The runs that are finished, with every file as it was written."""
-    found = {
-        run.name: seals.read_seal(workdir / "runs" / run.name, of=settings_digest(run))
-        for run in runs
-    }
-    return {name: seal for name, seal in found.items() if seal is not None}
 
 
 def _remember_compilations(workdir: Path) -> None:

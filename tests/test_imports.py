@@ -16,7 +16,7 @@ FLOORS = (
     {"progress", "interruption", "provenance"},
     {"hosts"},
     {"jobs"},
-    {"observing"},
+    {"observing", "reuse"},
     {"fitting"},
     {"finetuning"},
     {"shrinking"},

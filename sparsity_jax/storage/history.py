@@ -54,6 +54,11 @@ def history_name(share: Share = ALL) -> str:
     return "history.jsonl" if share == ALL else f"history.{share.index}-of-{share.count}.jsonl"
 
 
+_NOT_AN_EVALUATION = (
+    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+
+
 def encode_line(evaluation: Evaluation) -> str:
     """One line of `history.jsonl`, without its newline; NaN is written as null."""
     return json.dumps(plain({name: getattr(evaluation, name) for name in _NAMES}))
@@ -90,7 +95,7 @@ def iterate_history(path: Path) -> Iterator[Evaluation]:
                 return
             try:
                 yield decode_line(line.decode())
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except _NOT_AN_EVALUATION as error:
                 raise UserError(
                     f"{path}, line {count} is not an evaluation ({error}); delete the line"
                 ) from None

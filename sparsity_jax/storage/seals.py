@@ -65,11 +65,6 @@ def read_seal(folder: Path, *, of: str) -> Seal | None:
     return Seal(decode_row(content["row"]), tuple(content["lines"]), tuple(content["notes"]))
 
 
-def exists(folder: Path) -> bool:
-    """Whether a run says that it is finished."""
-    return (folder / NAME).exists()
-
-
 def problem(folder: Path, *, of: str | None = None) -> str:
     """What is wrong with a run that calls itself finished; '' if nothing, or not finished.
 
