@@ -7,7 +7,8 @@ Command: python -m sparsity_jax.main
 Runs: 60 x 40,000 steps; :learning_rate 60 x 40,000; :batch_size 60 x 40,000; :width 60 x 40,000.
   In miniature give --config.scale=0.125, a shortened run.
 Time: 2 CPU cores, estimated from the time of a step: 3 hours; :learning_rate 3 hours;
-  :batch_size 4 hours; :width 6 hours. H200, TPU v5e-8: not measured.
+  :batch_size 4 hours; :width 6 hours; measured at scale 0.125: 44 minutes, with others at work on
+  the same cores. H200, TPU v5e-8: not measured.
 Expect: more inactive filters towards strong regularizers; at the same strength fewer with larger
   batches and with narrower networks, and far fewer with SGD than with Adam. The report draws the
   plane as figures/phase_learning_rate.png, phase_batch_size.png or phase_width.png, and PDF.

@@ -17,9 +17,17 @@ from ml_collections import ConfigDict
 from sparsity_jax.grids import adapted, grid, over, times
 
 GRID = times(over("adam", "l2", 1e-4), "batch_size", (60, 90))
-# Network Slimming: an L1 penalty on gamma while SGD trains, then half of the filters goes.
+# Network Slimming: an L1 penalty on gamma while SGD trains (at its own learning rate, not at the
+# 1e-4 of the Adam runs), then half of the filters goes.
 SLIMMING = over(
-    "sgd", "l2", 1e-4, gamma_l1=1e-5, criterion="slimming", prune_fraction=0.5, finetune_epochs=60.0
+    "sgd",
+    "l2",
+    1e-4,
+    learning_rate=0.1,
+    gamma_l1=1e-5,
+    criterion="slimming",
+    prune_fraction=0.5,
+    finetune_epochs=60.0,
 )
 
 

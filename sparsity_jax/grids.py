@@ -135,6 +135,17 @@ def adapted(settings: Sequence[Settings]) -> tuple[Settings, ...]:
     )
 
 
+def paper_epochs(data: str, network: str) -> float:
+    """How many epochs the paper trains a network on some data; what shortens them is no full run.
+
+    Example:
+      >>> paper_epochs("tiny_imagenet", "BasicNet"), paper_epochs("folder:cifar10.zip", "VGG-11")
+      (400.0, 325.0)
+    """
+    known = _of_task(data, network) if data in _TASKS else {}
+    return float(known.get("epochs", default_config().epochs))
+
+
 def _of_task(task: str, network: str) -> Settings:
     """A task's data and schedule for a network; VGG's five pools need 32 pixels."""
     common = dict(_TASKS[task])

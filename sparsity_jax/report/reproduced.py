@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.grids import paper_epochs
 from sparsity_jax.storage.artifacts import ConfigRecord
 from sparsity_jax.storage.records import (
     AFTER_LAYERS,
@@ -89,8 +90,15 @@ def entries(
     Raises:
       UserError: the runs were shortened, or one of them did not finish.
     """
-    if (scale := _scale(record.config)) < 1:
-        raise UserError(f"config.scale={scale:g}: only full-length runs are entered, scale=1")
+    for each in _settings(record.config):
+        if each["scale"] < 1:
+            raise UserError(
+                f"config.scale={each['scale']:g}: only full-length runs are entered, scale=1"
+            )
+        if each["epochs"] < (full := paper_epochs(each["data"], each["network"])):
+            raise UserError(
+                f"config.epochs={each['epochs']:g}: only full-length runs are entered, {full:g}"
+            )
     unfinished = [row.run for row in rows if row.status == "failed"]
     if unfinished:
         raise UserError(f"{unfinished[0]} has failed; only finished and diverged runs are entered")
@@ -99,6 +107,6 @@ def entries(
     return tuple(Reproduced(row, date, config, device, versions) for row in rows)
 
 
-def _scale(config: Mapping[str, Any]) -> float:
-    """The smallest scale among the base and the sweep."""
-    return min(float(each["scale"]) for each in (config, *config["sweep"]) if "scale" in each)
+def _settings(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Those of each run of the sweep, or of the only one."""
+    return [{**config, **override} for override in config["sweep"] or [{}]]

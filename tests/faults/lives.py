@@ -15,10 +15,11 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import jax
 import tiny
+from jax._src import compiler, distributed
 
 from sparsity_jax import fitting, hosts, main, report
 
@@ -110,6 +111,7 @@ def _command(
     if not drawn:
         report.build = lambda workdir: (workdir / "report.html").write_text("")
     try:
+        _let_every_process_remember()
         prepare()
         return main.main()
     except BaseException:
@@ -117,6 +119,21 @@ def _command(
         return 98
     finally:
         sys.stdout.flush()
+
+
+def _let_every_process_remember() -> None:
+    """JAX writes compiled programs of process 0 only; others would compile anew in every life."""
+    write = compiler._cache_write
+
+    def as_the_first(*arguments: Any) -> None:
+        state = distributed.global_state
+        own, state.process_id = state.process_id, 0
+        try:
+            write(*arguments)
+        finally:
+            state.process_id = own
+
+    compiler._cache_write = as_the_first
 
 
 class Fate(Protocol):

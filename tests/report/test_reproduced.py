@@ -16,9 +16,8 @@ ROWS = (
 
 def record(**config):
     versions = {"sparsity_jax": "0.1", "jax": "0.10.2"}
-    return ConfigRecord(
-        {"scale": 1.0, "sweep": [], **config}, versions=versions, devices=("H",) * 2
-    )
+    full = {"data": "cifar10", "network": "BasicNet", "epochs": 325.0, "scale": 1.0, "sweep": []}
+    return ConfigRecord({**full, **config}, versions=versions, devices=("H",) * 2)
 
 
 def test_what_is_entered_comes_back():
@@ -28,9 +27,17 @@ def test_what_is_entered_comes_back():
     assert made[0].versions == "sparsity_jax 0.1; jax 0.10.2"
 
 
-@pytest.mark.parametrize("config", [{"scale": 0.5}, {"sweep": [{"scale": 0.1}]}])
-def test_a_shortened_run_is_refused(config):
-    with pytest.raises(UserError, match="scale"):
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"scale": 0.5}, "scale=0.5"),
+        ({"sweep": [{}, {"scale": 0.1}]}, "scale=0.1"),
+        ({"epochs": 300.0}, "epochs=300"),
+        ({"data": "tiny_imagenet"}, "epochs=325: .* 400"),  # full length of another set
+    ],
+)
+def test_a_shortened_run_is_refused(config, said):
+    with pytest.raises(UserError, match=said):
         entries(record(**config), ROWS, config="table1.py", date="2026-01-31")
 
 
