@@ -31,20 +31,20 @@ class Child:
     """A forked process."""
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
+        self.pid = pid
         self._code: int | None = None
 
     def poll(self) -> int | None:
         """Its exit code, minus the signal that ended it; None while it lives."""
         if self._code is None:
-            ended, status = os.waitpid(self._pid, os.WNOHANG)
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
             self._code = os.waitstatus_to_exitcode(status) if ended else None
         return self._code
 
     def kill(self) -> None:
         """SIGKILL, unless it has ended."""
         if self.poll() is None:
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
 
     def wait(self, seconds: float = 600.0) -> int | None:
         """Its exit code; None if it still lives after so many seconds."""
@@ -59,22 +59,24 @@ def start(
     *flags: str,
     config: str = "",
     drawn: bool = False,
+    log: Path | None = None,
     prepare: Callable[[], object] = lambda: None,
 ) -> Child:
-    """Begin a life of the tiny experiment; what it says is appended to WORKDIR.log.
+    """Begin a life of the tiny experiment.
 
     Args:
       workdir: where its results go.
       flags: further ones of the command.
       config: the argument of the tiny config.
       drawn: whether the report is drawn; otherwise it is an empty page.
+      log: what it says is appended there; by default to WORKDIR.log.
       prepare: called in the new process first.
     """
     arguments = [f"--config={Path(tiny.__file__)}:{config}", f"--workdir={workdir}", *flags]
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
-            os._exit(_command(arguments, log_of(workdir), drawn=drawn, prepare=prepare))
+            os._exit(_command(arguments, log or log_of(workdir), drawn=drawn, prepare=prepare))
         os._exit(99)
     return Child(child)
 
