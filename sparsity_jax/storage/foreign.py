@@ -18,11 +18,8 @@ import ml_dtypes
 import numpy as np
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.storage.tensors import MAX_HEADER, Tensors, vector_or_shape
 
-Tensors = dict[str, Any]  # name -> numpy vector, or jax.ShapeDtypeStruct of anything larger
-
-MAX_VECTOR = 2**20  # elements; the widest norm in use is far below
-MAX_HEADER = 2**26  # bytes of names and shapes
 FORMATS = "an Orbax checkpoint directory, .safetensors, .pt, .pth or .npz"
 
 _SAFETENSORS_TYPES = {
@@ -74,26 +71,6 @@ def read_tensors(path: Path) -> Tensors:
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path} is damaged or not {FORMATS}: {reason}") from None
-
-
-def vector_or_shape(
-    shape: tuple[int, ...], dtype: Any, read: Callable[[int], bytes]
-) -> np.ndarray | jax.ShapeDtypeStruct:
-    """A vector read through `read(bytes)`, or the shape of anything larger.
-
-    Raises:
-      UserError: sizes that are not sizes, or fewer bytes than the shape needs.
-    """
-    if any(not isinstance(n, int) or n < 0 for n in shape):
-        raise UserError(f"a tensor claims the shape {shape}")
-    size = math.prod(shape)
-    if len(shape) > 1 or size > MAX_VECTOR:
-        return jax.ShapeDtypeStruct(shape, dtype)
-    wanted = size * np.dtype(dtype).itemsize
-    content = read(wanted)
-    if len(content) != wanted:
-        raise UserError("a tensor has fewer bytes than its shape needs: the file is truncated")
-    return np.frombuffer(content, dtype).reshape(shape)
 
 
 def _reader(path: Path) -> Callable[[Path], Tensors]:

@@ -14,7 +14,7 @@ from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage import snapshot
-from sparsity_jax.storage.foreign import MAX_VECTOR, Tensors
+from sparsity_jax.storage.tensors import MAX_VECTOR, Tensors
 
 
 def read_orbax(path: Path) -> Tensors:

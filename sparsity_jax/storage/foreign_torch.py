@@ -20,7 +20,7 @@ import ml_dtypes
 import numpy as np
 
 from sparsity_jax.errors import UserError
-from sparsity_jax.storage.foreign import MAX_HEADER, Tensors, vector_or_shape
+from sparsity_jax.storage.tensors import MAX_HEADER, Tensors, vector_or_shape
 
 _STORAGES: dict[str, Any] = {
     "DoubleStorage": np.float64,
