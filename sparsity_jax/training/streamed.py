@@ -10,12 +10,13 @@ import jax
 import numpy as np
 from jax.sharding import Sharding
 
-from sparsity_jax.data.stream import Stream, StreamedImages, read, shard
+from sparsity_jax.data.stream import Source, Stream, StreamedImages, read, shard
 from sparsity_jax.shares import ALL, Share
 from sparsity_jax.training.order import epoch_order
 from sparsity_jax.training.state import Hypers, Setup
 
 ORDER_LENGTH = 2**20  # indices handed to the workers at once: whole epochs, and at least one
+_IMAGES_THAT_TELL = 16  # of each split: sets with equal labels differ in some of them
 _ON_DEVICE = 2  # batches: one is trained on while the next is copied
 
 DeviceBatch = tuple[jax.Array, jax.Array]
@@ -47,13 +48,18 @@ class StreamedCorpus:
     @functools.cached_property
     def test_labels(self) -> np.ndarray:
         """int32 (M,), read without decoding the images."""
-        test = self._stream.test
-        return np.array([test.label(index) for index in range(len(test))], np.int32)
+        return _labels(self._stream.test)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Arrays that tell it from other corpora: constants and sizes stand for the pixels."""
-        sizes = (self.train_size, len(self.test_images), *self._stream.image_shape)
-        return iter((np.asarray(self.mean), np.asarray(self.std), np.array(sizes)))
+        """Arrays that tell it from other corpora: every label and some images stand for all."""
+        return iter(self._marks)
+
+    @functools.cached_property
+    def _marks(self) -> tuple[np.ndarray, ...]:
+        sources = self._stream.train, self._stream.test
+        images = (source[int(i)][0] for source in sources for i in _evenly(len(source)))
+        constants = np.asarray(self.mean), np.asarray(self.std)
+        return (*constants, _labels(sources[0]), self.test_labels, *images)
 
     def batches(
         self,
@@ -87,6 +93,14 @@ class StreamedCorpus:
         if self._ahead is not None:
             self._ahead[1].close()  # type: ignore[attr-defined]
             self._ahead = None
+
+
+def _labels(source: Source) -> np.ndarray:
+    return np.array([source.label(index) for index in range(len(source))], np.int32)
+
+
+def _evenly(size: int) -> np.ndarray:
+    return np.unique(np.linspace(0, size - 1, _IMAGES_THAT_TELL).astype(int))
 
 
 def _share_of(split: Sharding | None) -> Share:

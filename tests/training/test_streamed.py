@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sparsity_jax.data import Dataset
 from sparsity_jax.data.augment import centre_crop
 from sparsity_jax.data.stream import Stream
+from sparsity_jax.storage import digests
 from sparsity_jax.training import (
     Corpus,
     Hypers,
@@ -164,3 +166,19 @@ def test_other_data_is_another_corpus(dataset):
     assert arrays(one) == arrays(StreamedCorpus(Stream.of(dataset)))
     darker = dataclasses.replace(dataset, train_images=dataset.train_images // 2)
     assert arrays(one) != arrays(StreamedCorpus(Stream.of(darker)))
+
+
+def test_a_corpus_is_told_from_one_with_another_label_or_other_pixels():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (12, 4, 4, 1), np.uint8)
+    labels = np.arange(12, dtype=np.int32) % 3
+
+    def marks(pixels, classes):
+        toy = Dataset("toy", pixels, classes, pixels[:5], classes[:5], ("a", "b", "c"))
+        stream = Stream.of(toy)
+        stream = dataclasses.replace(stream, mean=np.zeros(1), std=np.ones(1))
+        return [digests.of_array(np.asarray(array)) for array in StreamedCorpus(stream)]
+
+    assert marks(images, labels) == marks(images.copy(), labels.copy())
+    assert marks(images, labels) != marks(images, labels[::-1].copy())
+    assert marks(images, labels) != marks(255 - images, labels)
