@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -22,29 +23,45 @@ from sparsity_jax.shares import Share, parse_share
 HERE = Path(__file__).parent
 FOUR = ("--config.seeds=2",)  # runs, of which two share a program
 LONG = (*FOUR, "--config.epochs=200000", "--config.drops=()")
+PATIENCE_SECONDS = 900.0  # on a machine that does much else beside
 
 
-def start(workdir: str, count: int, *flags: str, devices: int = 1) -> list[subprocess.Popen]:
-    """As many processes, each with so many devices, that work together on the small grid."""
+@pytest.fixture
+def start() -> Iterator[Callable[..., list[subprocess.Popen]]]:
+    """Starts processes, each with so many devices, that work together on the small grid."""
+    started = []
+
+    def several(workdir: str, count: int, *flags: str, devices: int = 1) -> list[subprocess.Popen]:
+        line = [
+            sys.executable, str(HERE / "one_of_many.py"), f"--config={HERE / 'small_grid.py'}:wide",
+            f"--workdir={workdir}", f"--coordinator=localhost:{free_port()}", *flags,
+        ]  # fmt: skip
+        there = {"PYTHONPATH": str(HERE.parent), "JAX_NUM_CPU_DEVICES": str(devices)}
+        processes = []
+        for index in range(count):
+            with Path(f"{workdir}.{index}.log").open("w") as log:
+                each = [*line, f"--process={index}/{count}"]
+                process = subprocess.Popen(
+                    each, stdout=log, stderr=log, env={**os.environ, **there}
+                )
+                processes.append(process)
+                started.append(process)
+        return processes
+
+    yield several
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    line = [
-        sys.executable, str(HERE / "one_of_many.py"), f"--config={HERE / 'small_grid.py'}:wide",
-        f"--workdir={workdir}", f"--coordinator=localhost:{port}", *flags,
-    ]  # fmt: skip
-    there = {"PYTHONPATH": str(HERE.parent), "JAX_NUM_CPU_DEVICES": str(devices)}
-    environment = {**os.environ, **there}
-    processes = []
-    for index in range(count):
-        with Path(f"{workdir}.{index}.log").open("w") as log:
-            each = [*line, f"--process={index}/{count}"]
-            processes.append(subprocess.Popen(each, stdout=log, stderr=log, env=environment))
-    return processes
+        return free.getsockname()[1]
 
 
-def wait_for(condition, processes, seconds: float = 240.0) -> None:
-    deadline = time.monotonic() + seconds
+def wait_for(condition, processes) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         assert all(process.poll() is None for process in processes), [
@@ -54,7 +71,7 @@ def wait_for(condition, processes, seconds: float = 240.0) -> None:
 
 
 def ended(processes: list[subprocess.Popen]) -> list[int]:
-    return [process.wait(timeout=240) for process in processes]
+    return [process.wait(timeout=PATIENCE_SECONDS) for process in processes]
 
 
 def both_train() -> bool:
@@ -62,7 +79,7 @@ def both_train() -> bool:
     return all(", loss " in Path(f"together.{index}.log").read_text() for index in range(2))
 
 
-def test_a_signal_to_one_stops_both_and_four_finish_as_one_would(main, rows):
+def test_a_signal_to_one_stops_both_and_four_finish_as_one_would(main, rows, start):
     assert main("--workdir=alone", *FOUR, config=":wide") == 0
     two = start("together", 2, *LONG)
     wait_for(both_train, two)
@@ -87,7 +104,7 @@ def test_a_signal_to_one_stops_both_and_four_finish_as_one_would(main, rows):
             assert (Path("four/runs") / run.name / name).read_bytes() == (run / name).read_bytes()
 
 
-def test_two_hosts_that_split_the_batch_are_one_host_with_two_devices(main, rows):
+def test_two_hosts_that_split_the_batch_are_one_host_with_two_devices(main, rows, start):
     split = "--config.split=batch"
     assert ended(start("one", 1, split, devices=2)) == [0]
     two = start("two", 2, split, "--config.epochs=200000", "--config.drops=()")

@@ -148,6 +148,8 @@ def read_results(path: Path) -> list[RunResult]:
         return decode_results(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is damaged ({error.reason} at byte {error.start})") from None
+    except csv.Error as error:
+        raise UserError(f"{path} is damaged ({error})") from None
 
 
 def _cell(name: str, value: str | int | float | None) -> str:
