@@ -186,6 +186,7 @@ def _place(group: Sequence[Job], runs: Sequence[Run]) -> str:
 
 def _sealed(job: Job, fitted: Fitted) -> seals.Seal:
     """A trained run measured, pruned and declared finished."""
+    seals.sweep(job.folder)
     seal = seals.Seal(settle(job, fitted), tuple(fitted.trace.lines()), notes(job, fitted))
     seals.write_seal(job.folder, seal, of=settings_digest(job.run))
     return seal

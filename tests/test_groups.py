@@ -39,7 +39,11 @@ def test_a_group_gives_the_rows_of_runs_alone_and_goes_on_after_an_interruption(
         assert main("--workdir=parts") == 143
     steps = [sorted(folder.glob("checkpoints/*")) for folder in Path("parts/runs").iterdir()]
     assert sorted(map(len, steps)) == [1, 2]  # the members' newest checkpoints differ
+    litter = Path("parts/runs") / rows("together")[0]["run"] / "pruned" / ".plan.json.1.tmp"
+    litter.parent.mkdir()
+    litter.write_text("left by a process that was killed")
     assert main("--workdir=parts") == 0
+    assert not litter.exists()
     assert " steps from " in capsys.readouterr().out
     assert rows("parts") == rows("together")
     history = [Path(workdir, "history.jsonl").read_bytes() for workdir in ("parts", "alone")]

@@ -66,6 +66,8 @@ class Checkpoints:
             cleanup_tmp_directories=True,
             enable_background_delete=False,
             create=False,
+            # Its signals would be mixed up among processes that each keep their own runs.
+            async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
             multiprocessing_options=ocp.options.MultiprocessingOptions(
                 primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
             ),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,20 @@ class Seal:
     result: RunResult
     lines: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process that was killed left half written in a run's folder.
+
+    A seal would cover it, and sizes of files count it, as if it were a result.
+    """
+    for path in sorted(folder.rglob(".*")):
+        if path.parts[len(folder.parts)] in _NOT_SEALED:
+            continue  # Orbax tidies up for itself
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_seal(folder: Path, seal: Seal, *, of: str) -> None:

@@ -8,7 +8,7 @@ from sparsity_jax.errors import UserError
 from sparsity_jax.storage import digests
 from sparsity_jax.storage.artifacts import ConfigRecord
 from sparsity_jax.storage.records import RunResult
-from sparsity_jax.storage.seals import Seal, read_seal, write_seal, write_views
+from sparsity_jax.storage.seals import Seal, read_seal, sweep, write_seal, write_views
 from sparsity_jax.storage.workdir import check, clear, is_whole, read_record, write_record
 
 CONFIG = {"name": "x", "drops": ((1.0, 0.1),), "strength": 1e-3}
@@ -85,3 +85,15 @@ def test_clearing_leaves_what_is_not_ours(workdir):
     (workdir / "mine.txt").write_text("keep")
     clear(workdir)
     assert [path.name for path in workdir.iterdir()] == ["mine.txt"]
+
+
+def test_sweeping_takes_what_was_left_half_written_and_nothing_else(tmp_path):
+    litter = ("pruned/.plan.json.1.tmp", ".dense-ab/weights.npz", ".measure.npz.7.tmp")
+    results = ("pruned/plan.json", "measure.npz", "checkpoints/5/.zgroup")
+    for name in (*litter, *results):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == set(results)
+    assert not (tmp_path / ".dense-ab").exists()
