@@ -35,6 +35,7 @@ class Matrix:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self._data = folder / "data"
         self._finished, self._stopped = folder / "finished", folder / "stopped"
         with _quick():

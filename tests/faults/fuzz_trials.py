@@ -26,6 +26,7 @@ Reader = Callable[[Path], object]
 _ODD = (
     "", " ", "0", "-1", "1e999", "nan", "-inf", "null", "true", "[]", "{}", '"', ",", "\n", "\r\n",
     "\x00", "\u0661", "\u00e9", "\u00ff\u00fe\x00\u00d8", "9" * 400, "1_0", "0x1", "[" * 99,
+    "[" * 100_000, '{"a":' * 100_000,
 )  # fmt: skip
 _VALUES = (
     None, 0, -1, 1, 2.5, 1e308, float("nan"), float("inf"), True, "", "adam", "x" * 50, "0.25", (),

@@ -78,12 +78,14 @@ class _Trials:
         while self._counts["kills"] < kills:
             workdir = self._folder / f"killed{self._counts['workdirs']}"
             for life in range(min(LIVES, kills - self._counts["kills"])):
-                self._kill_once(workdir, aim=self._aim(life))
+                if not self._kill_once(workdir, aim=self._aim(life)):
+                    break  # it has finished before
             drawn = self._counts["workdirs"] % DRAWN == 0
             codes = _life(self._kind, workdir, drawn=drawn)
             self._counts["workdirs"] += 1
             self._counts["resumed"] += " steps from " in lives.log_of(workdir).read_text()
             self._judge(workdir, codes, drawn=drawn)
+            print(f"so far: {self._kind} {self._counts}", file=sys.stderr, flush=True)
         return self._counts
 
     def _lifetime(self, workdir: Path) -> float:
@@ -96,8 +98,9 @@ class _Trials:
         """The last kill of a workdir is aimed at its report."""
         return "report" if life == LIVES - 1 else self._chance.choice(("time", "save"))
 
-    def _kill_once(self, workdir: Path, *, aim: str) -> None:
-        before = lives.unfinished_saves(workdir)
+    def _kill_once(self, workdir: Path, *, aim: str) -> bool:
+        """Whether it could be killed before it had finished."""
+        began, before = time.monotonic(), lives.unfinished_saves(workdir)
         killer = _Killer(self._fate(workdir, aim), self._victims())
         codes = _life(self._kind, workdir, drawn=aim == "report", killer=killer)
         self._counts["slowest"] = max(self._counts["slowest"], round(killer.slowest, 1))
@@ -108,8 +111,11 @@ class _Trials:
         if killer.stuck or (any(codes) and not killer.struck):
             self._counts["lost"] += 1
             print(f"{workdir}: {codes}\n{lives.log_of(workdir).read_text()}", file=sys.stderr)
-        elif 0 in codes:  # who says that all is well must be right
+        elif codes[0] == 0:  # it writes what is written once, and says that all is well
             self._judge(workdir, [0], drawn=False)
+        if not killer.struck:
+            self._seconds = min(self._seconds, time.monotonic() - began)
+        return killer.struck
 
     def _victims(self) -> set[int]:
         """One process, or now and then all of them, as when their machine goes down."""
@@ -133,7 +139,8 @@ class _Trials:
             print(f"{workdir} ended with {codes}: {said}", file=sys.stderr)
             return
         names = tiny.differing(workdir, self._reference)
-        if drawn and _figures(workdir) != self._figures:
+        page = workdir / "report.html"  # empty if a life that was to be killed had finished
+        if drawn and page.stat().st_size and _figures(workdir) != self._figures:
             names.append("figures")
         if names:
             self._counts["wrong"] += 1
@@ -184,7 +191,7 @@ def _life(
 
 
 def _figures(workdir: Path) -> list[str]:
-    return sorted(path.name for path in (workdir / "figures").glob("*"))
+    return sorted(path.name for path in (workdir / "figures").glob("[!.]*"))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

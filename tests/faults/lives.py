@@ -100,9 +100,9 @@ def log_of(workdir: Path) -> Path:
 def _command(
     arguments: Sequence[str], log: Path, *, drawn: bool, prepare: Callable[[], object]
 ) -> int:
-    said = log.open("ab", buffering=0)
-    os.dup2(said.fileno(), 1)
-    os.dup2(said.fileno(), 2)
+    with log.open("ab", buffering=0) as said:
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
     sys.argv = ["main", *arguments]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     fitting.SECONDS_BETWEEN_CHECKPOINTS = 0.0
@@ -115,7 +115,10 @@ def _command(
     try:
         _let_every_process_remember()
         prepare()
-        return main.main()
+        code = main.main()
+        if jax.distributed.is_initialized():
+            jax.distributed.shutdown()  # as at any exit but os._exit
+        return code
     except BaseException:
         traceback.print_exc()
         return 98

@@ -1,9 +1,11 @@
 """One command, one table: faults tried, survived, lost, silently wrong.
 
-python tests/faults/matrix.py [--short] [--seed N]
+python tests/faults/matrix.py [--short] [--seed N] [--jobs N] [--only NAME ...]
 
-  --short   a minute or two instead of about fifteen minutes
+  --short   a few minutes instead of half an hour, and no long run
   --seed    of the instants, files, bits and inputs (default 0)
+  --jobs    how many kinds of faults are tried at a time (default 2)
+  --only    only these kinds of faults
 
 Exit code 0 if nothing was lost and nothing silently wrong, else 1.
 """
@@ -14,97 +16,192 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-LONG = {"kills": 32, "damages": 320, "cases": 120_000, "limits": (1, 8, 32, 64)}
-SHORT = {"kills": 3, "damages": 20, "cases": 4_000, "limits": (8,)}
+LONG = {
+    "kills": 32, "damages": 320, "cases": 120_000, "disks": 6, "limits": (1, 8, 32, 64),
+    "rounds": 2, "clocks": 4, "hashes": 3, "soak": 300.0,
+}  # fmt: skip
+SHORT = {
+    "kills": 3, "damages": 20, "cases": 4_000, "disks": 1, "limits": (8,),
+    "rounds": 1, "clocks": 1, "hashes": 2, "soak": 0.0,
+}  # fmt: skip
+Sizes = Mapping[str, Any]
+Row = tuple[str, int, int, int, str]  # what, tried, lost, silently wrong, note
 
 
 def main() -> int:
-    """Run everything and print the table."""
+    """Try every kind of fault in a process of its own, and print the table."""
+    asked = _parse()
+    if asked.section:
+        print(json.dumps(_tried(asked)))
+        return 0
+    names = asked.only or [name for name in SECTIONS if name != "soak" or not asked.short]
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ |= _environment(Path(scratch))
+        with ThreadPoolExecutor(asked.jobs) as pool:
+            rows = list(pool.map(lambda name: _in_a_process(name, asked), names))
+    print(_table(rows))
+    print(f"{'short' if asked.short else 'long'} form, {(time.monotonic() - began) / 60:.0f} min")
+    return int(any(lost or wrong for _, _, lost, wrong, _ in rows))
+
+
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    sizes: dict[str, Any] = SHORT if asked.short else LONG
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        _environment(folder)
-        rows = [
-            _kills(sizes["kills"], asked.seed),  # first: it forks, so JAX must not have started
-            *_in_process(sizes, asked.seed, folder),
-        ]
-    print(_table(rows))
-    return int(any(lost or wrong for _, _, _, lost, wrong, _ in rows))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", nargs="+", choices=list(SECTIONS))
+    parser.add_argument("--section", choices=list(SECTIONS), help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
-Row = tuple[str, int, int, int, int, str]  # what, tried, survived, lost, silently wrong, note
+def _environment(folder: Path) -> dict[str, str]:
+    path = [str(ROOT), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    defaults = {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compilations"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "SPARSITY_JAX_DATA": str(folder / "data"),
+    }
+    return {**defaults, **os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
-def _environment(folder: Path) -> None:
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder / "compilations"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
-
-
-def _kills(count: int, seed: int) -> Row:
-    script = Path(__file__).with_name("kill_trials.py")
+def _in_a_process(name: str, asked: argparse.Namespace) -> Row:
+    """One kind of fault: whatever ends its process, the others have their rows."""
+    line = [sys.executable, __file__, f"--section={name}", f"--seed={asked.seed}"]
     done = subprocess.run(
-        [sys.executable, str(script), f"--kills={count}", f"--seed={seed}"],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout.splitlines()[-1])
-    note = f"{found['in_saves']} aimed at saves; {found['workdirs']} resumed runs compared"
-    bad = found["lost"] + found["wrong"]
-    return "SIGKILL", found["kills"], found["kills"] - bad, found["lost"], found["wrong"], note
+        [*line, *(["--short"] if asked.short else [])],
+        stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    *said, last = done.stdout.splitlines() or [""]
+    print(*said, sep="\n", end="\n" if said else "", file=sys.stderr)
+    try:
+        what, tried, lost, wrong, note = json.loads(last)
+        row = what, tried, lost, wrong, note
+    except ValueError:
+        row = name, 1, 1, 0, f"the trials themselves ended with {done.returncode}"
+    print(_table([row], head=False), file=sys.stderr, flush=True)
+    return row
 
 
-def _in_process(sizes: dict[str, Any], seed: int, folder: Path) -> list[Row]:
+def _tried(asked: argparse.Namespace) -> Row:
+    sizes = SHORT if asked.short else LONG
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            return SECTIONS[asked.section](sizes, asked.seed, Path(scratch, "trials"))
+        except Exception as error:
+            traceback.print_exc()
+            return asked.section, 1, 1, 0, f"the trials themselves failed: {error!r}"
+
+
+def _kills(kind: str, what: str) -> Callable[[Sizes, int, Path], Row]:
+    def row(sizes: Sizes, seed: int, folder: Path) -> Row:
+        import kill_trials
+
+        found = kill_trials.run_trials(kind, sizes["kills"], seed=seed, folder=folder)
+        note = (
+            f"{found['in_saves']} within saves, {found['in_reports']} before the report was there; "
+            f"{found['workdirs']} workdirs compared, {found['resumed']} resumed in mid-run"
+        )
+        if kind == "pair":
+            note += f"; the other ended within {found['slowest']:.0f} s"
+        return what, found["kills"], found["lost"], found["wrong"], note
+
+    return row
+
+
+def _damages(sizes: Sizes, seed: int, folder: Path) -> Row:
     import corruption_trials
-    import disk_trials
+
+    hurt = corruption_trials.run_trials(sizes["damages"], seed=seed, folder=folder)
+    kinds = ", ".join(f"{hurt.get(kind, 0)} {kind}" for kind in ("repaired", "refused", "harmless"))
+    return "damaged file", hurt["trials"], 0, hurt.get("silently wrong", 0), kinds
+
+
+def _inputs(sizes: Sizes, seed: int, folder: Path) -> Row:
     import fuzz_trials
 
-    hurt = corruption_trials.run_trials(sizes["damages"], seed=seed, folder=folder / "damage")
-    wrong = hurt.get("silently wrong", 0)
-    kinds = ", ".join(f"{hurt.get(kind, 0)} {kind}" for kind in ("repaired", "refused", "harmless"))
-    odd = fuzz_trials.run_trials(sizes["cases"], seed=seed, folder=folder / "fuzz")
-    full = disk_trials.run_trials(sizes["limits"], folder=folder / "disk")
-    kept = full["trials"] - full["lost"] - full["wrong"]
-    return [
-        ("damaged file", hurt["trials"], hurt["trials"] - wrong, 0, wrong, kinds),
-        (
-            "odd input",
-            odd["cases"],
-            odd["cases"] - odd["crashed"],
-            odd["crashed"],
-            0,
-            f"{odd['refused']} refused, {odd['accepted']} read",
-        ),
-        (
-            "full disk",
-            full["trials"],
-            kept,
-            full["lost"],
-            full["wrong"],
-            f"{full['refused']} refused in one line",
-        ),
-    ]
+    odd = fuzz_trials.run_trials(sizes["cases"], seed=seed, folder=folder)
+    note = f"{odd['refused']} refused, {odd['accepted']} read"
+    return "odd input", odd["cases"], odd["crashed"], 0, note
 
 
-def _table(rows: list[Row]) -> str:
-    head = f"{'fault':14} {'tried':>8} {'survived':>9} {'lost':>5} {'silently wrong':>15}  notes"
+def _disks(sizes: Sizes, seed: int, folder: Path) -> Row:
+    import disk_trials
+
+    full = disk_trials.run_trials(sizes["disks"], sizes["limits"], seed=seed, folder=folder)
+    limits = full["trials"] - full["disks"]
+    note = f"{full['disks']} small tmpfs, {limits} limits; {full['refused']} refused in one line"
+    note += "" if full["disks"] else " (mounting is not permitted here)"
+    return "full disk", full["trials"], full["lost"], full["wrong"], note
+
+
+def _directories(sizes: Sizes, seed: int, folder: Path) -> Row:
+    import directory_trials
+
+    bad = directory_trials.run_trials(sizes["rounds"], seed=seed, folder=folder)
+    note = f"{bad['refused']} refused in one line" + (
+        f", {bad['skipped']} skipped: chattr +i is not permitted here" if bad["skipped"] else ""
+    )
+    return "bad directory", bad["trials"], bad["lost"], bad["wrong"], note
+
+
+def _clocks(sizes: Sizes, seed: int, folder: Path) -> Row:
+    import clock_trials
+
+    found = clock_trials.run_clock_trials(sizes["clocks"], seed=seed, folder=folder)
+    return "jumping clock", found["trials"], found["lost"], found["wrong"], "by up to 10 h"
+
+
+def _hashes(sizes: Sizes, seed: int, folder: Path) -> Row:
+    import clock_trials
+
+    found = clock_trials.run_hash_trials(sizes["hashes"], folder=folder)
+    return "hash seed", found["trials"], found["lost"], found["wrong"], "PYTHONHASHSEED=0, 1, ..."
+
+
+def _soak(sizes: Sizes, seed: int, folder: Path) -> Row:
+    import soak_trials
+
+    found = soak_trials.run_trial(sizes["soak"], folder=folder)
+    note = (
+        f"resident memory {found['first']:.1f} MB, then {found['last']:.1f} MB "
+        f"({found['growth']:+.1%}) in a run of {found['seconds'] / 60:g} min"
+    )
+    return "long run", 1, int(found["growth"] > soak_trials.ALLOWED), 0, note
+
+
+SECTIONS: dict[str, Callable[[Sizes, int, Path], Row]] = {
+    "pair": _kills("pair", "SIGKILL, two processes"),
+    "single": _kills("single", "SIGKILL, single runs"),
+    "population": _kills("population", "SIGKILL, population"),
+    "damage": _damages,
+    "directories": _directories,
+    "disks": _disks,
+    "clocks": _clocks,
+    "hashes": _hashes,
+    "inputs": _inputs,
+    "soak": _soak,
+}
+
+
+def _table(rows: Sequence[Row], *, head: bool = True) -> str:
+    names = f"{'fault':22} {'tried':>8} {'survived':>9} {'lost':>5} {'silently wrong':>15}  notes"
     lines = [
-        f"{what:14} {tried:8,} {survived:9,} {lost:5,} {wrong:15,}  {note}"
-        for what, tried, survived, lost, wrong, note in rows
+        f"{what:22} {tried:8,} {max(0, tried - lost - wrong):9,} {lost:5,} {wrong:15,}  {note}"
+        for what, tried, lost, wrong, note in rows
     ]
-    return "\n".join([head, *lines])
+    return "\n".join([names, *lines] if head else lines)
 
 
 if __name__ == "__main__":

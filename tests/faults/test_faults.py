@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from unittest import mock
@@ -60,6 +61,20 @@ def test_a_signal_commits_a_checkpoint_between_evaluations_and_the_run_goes_on_f
     assert main(tmp_path / "parts") == 0
     assert f"120 steps from {step}" in capfd.readouterr().out
     assert tiny.differing(tmp_path / "parts", tiny.results(tmp_path / "whole")) == []
+
+
+def test_killed_runs_and_jumping_clocks_change_nothing():
+    script = Path(__file__).with_name("matrix.py")
+    done = subprocess.run(
+        [sys.executable, str(script), "--short", "--only", "single", "clocks"],
+        env={**os.environ, "PYTHONWARNINGS": "error,ignore:the load_module:DeprecationWarning"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[1:3]]
+    tried = [next(int(word) for word in row if word.isdigit()) for row in rows]
+    assert tried == [3, 1]
 
 
 def test_damaged_files_are_never_believed(tmp_path):

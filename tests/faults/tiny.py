@@ -34,7 +34,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
 def results(workdir: Path) -> dict[str, Any]:
     """Everything that must come out bit for bit, whatever happened on the way.
 
-    Left out are times (the column `seconds`, latencies) and what is drawn from the rest.
+    Left out are times (the column `seconds`, latencies), what is drawn from the rest, and files
+    that a process which was killed had begun to write beside those that they were to replace.
     """
     rows = list(csv.DictReader((workdir / "results.csv").read_text().splitlines()))
     found: dict[str, Any] = {
@@ -44,7 +45,7 @@ def results(workdir: Path) -> dict[str, Any]:
     for folder in sorted((workdir / "runs").iterdir()):
         pruned = json.loads((folder / "pruned.json").read_text())
         found[f"{folder.name}/pruned.json"] = {**pruned, "latency": None}
-        for path in (folder / "measure.npz", *sorted((folder / "pruned").iterdir())):
+        for path in (folder / "measure.npz", *sorted((folder / "pruned").glob("[!.]*"))):
             found[f"{folder.name}/{path.name}"] = path.read_bytes()
         found[f"{folder.name}/last checkpoint"] = _leaf_digests(folder / "checkpoints")
     return found
@@ -52,7 +53,10 @@ def results(workdir: Path) -> dict[str, Any]:
 
 def differing(workdir: Path, reference: dict[str, Any]) -> list[str]:
     """The results that are not those of the reference."""
-    there = results(workdir)
+    try:
+        there = results(workdir)
+    except FileNotFoundError as error:
+        return [f"{error.filename} is missing"]
     return sorted(n for n in {*there, *reference} if there.get(n) != reference.get(n))
 
 
