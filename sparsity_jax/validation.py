@@ -25,6 +25,11 @@ def check_shapes(config: Mapping[str, Any], default: Mapping[str, Any]) -> None:
     for field, usual in default.items():
         if config[field] is None and usual is not None:
             raise UserError(f"config.{field}=None must have a value; its default is {usual!r}")
+    if not isinstance(config["data"], str):
+        raise UserError(f"config.data={config['data']!r} must be a word, such as 'renderings'")
+    for field in ("sweep", "pool_after", "prune_layers", "drops"):
+        if not isinstance(config[field], list | tuple):
+            raise UserError(f"config.{field}={config[field]!r} must be a tuple")
     if not isinstance(config["renderings"], Mapping):
         raise UserError(f"config.renderings={config['renderings']!r} must be a dict")
     missing = set(default["renderings"]) - set(config["renderings"])

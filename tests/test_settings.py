@@ -153,3 +153,14 @@ def test_names_that_stay_the_same_are_refused():
 def test_an_unknown_augmentation_is_named_with_the_valid_ones():
     with pytest.raises(UserError, match=r"cutout.*resized_crop"):
         one(augment="cutout")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("sweep", 2.5), ("data", ()), ("drops", 3), ("pool_after", "C1")]
+)
+def test_a_field_of_another_type_is_refused_although_none_came_first(field, value):
+    config = default_config()
+    setattr(config, field, None)  # after which a ConfigDict takes any type
+    setattr(config, field, value)
+    with pytest.raises(UserError, match=f"config.{field}="):
+        expand(config)
