@@ -22,7 +22,7 @@ from sparsity_jax.report.figure_phase import WORDS, phase_diagram
 from sparsity_jax.report.figure_runs import sparsity_against_error, training_curves
 from sparsity_jax.report.figure_universality import universality_histograms, universality_runs
 from sparsity_jax.report.planes import SETTINGS, Setting, planes
-from sparsity_jax.report.workdir import Records, load
+from sparsity_jax.report.workdir import Records
 from sparsity_jax.storage.artifacts import write_atomically
 
 
@@ -167,9 +167,3 @@ def remove_stale(folder: Path, rendered: Sequence[Rendered]) -> None:
         if drawing.name not in made:
             for kind in ("png", "pdf"):
                 (folder / f"{drawing.name}.{kind}").unlink(missing_ok=True)
-
-
-def write_all(workdir: Path) -> list[Path]:
-    """Draws the workdir's figures into `workdir/figures`, PNG and PDF; returns their paths."""
-    folder = workdir / "figures"
-    return [path for made in render(load(workdir)) for path in write(made, folder)]

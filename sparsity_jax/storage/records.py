@@ -18,7 +18,6 @@ from typing import Any
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage.artifacts import number, write_atomically
 
-STATUSES = ("finished", "diverged", "failed")
 BEFORE_LAYERS = (
     "run", "dataset", "network", "optimizer", "regularizer", "strength", "batch_size", "variant",
     "seed", "steps", "status", "train_loss", "test_loss", "test_error", "top5_error",

@@ -4,6 +4,7 @@ TFDS' own builders need TensorFlow to prepare; these need only Pillow. They writ
 files, which TFDS and Grain read anywhere through `as_data_source`.
 """
 
+import abc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -51,13 +52,13 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self._progress = progress
         super().__init__(**{"file_format": "array_record", **settings})
 
+    @abc.abstractmethod
     def class_names(self, path: Path) -> tuple[str, ...]:
         """Names of the labels 0, 1, ... as the archive at `path` has them."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def examples(self, path: Path, split: str) -> Iterator[Example]:
         """Images and labels of 'train' or 'test' in official order."""
-        raise NotImplementedError
 
     def _info(self) -> tfds.core.DatasetInfo:
         self._label_feature = tfds.features.ClassLabel()  # named once the archive is there
