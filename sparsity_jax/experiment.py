@@ -11,15 +11,16 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from sparsity_jax import data, report
+from sparsity_jax import data, determinism, report
 from sparsity_jax.data import Dataset, Stream
 from sparsity_jax.fitting import Fitted, fit
 from sparsity_jax.hosts import ALONE, Elsewhere, Host, forget_notices, stopping_together
 from sparsity_jax.jobs import Job, groups, make_job, memory_line, settings_digest
 from sparsity_jax.outcome import notes, settle
 from sparsity_jax.provenance import made_with
-from sparsity_jax.reuse import fetched, finished, keep
-from sparsity_jax.settings import Run, expand
+from sparsity_jax.reuse import fetched, finished, finished_elsewhere, keep, unseal_damaged
+from sparsity_jax.runs import Run
+from sparsity_jax.settings import expand
 from sparsity_jax.shares import ALL, Share
 from sparsity_jax.storage import lock, seals
 from sparsity_jax.storage import workdir as workdirs
@@ -55,6 +56,8 @@ def run(
     """
     runs = expand(config)
     settled = config.to_dict()
+    if settled["deterministic"]:
+        determinism.check()
     follows = share == ALL and not host.leads  # the batch is split, and another process writes
     workdirs.check(workdir, settled, overwrite=overwrite)
     if not follows:
@@ -71,6 +74,7 @@ def run(
     with held, stopping_together(host, workdir) as elsewhere:
         if host.leads:
             workdirs.clear(workdir) if overwrite else workdirs.reopen(workdir)
+            unseal_damaged(workdir, runs)
             forget_notices(workdir)
             names = tuple(run.name for run in runs)
             workdirs.write_record(workdir, made_with(settled, names, command))
@@ -108,6 +112,7 @@ def _train(
         layout=_layout(pending, config),
         host=host,
         elsewhere=elsewhere,
+        checkpoint_seconds=config["checkpoint_seconds"],
     )
     for job, its in zip(pending, fitted, strict=True):
         if not follows:
@@ -154,7 +159,7 @@ def _await_others(
             raise ended
         time.sleep(SECONDS_BETWEEN_GLANCES)
         missing = tuple(run for run in runs if run.name not in done)
-        done |= finished(workdir, missing, quietly=True)
+        done |= finished_elsewhere(workdir, missing)
     return done
 
 

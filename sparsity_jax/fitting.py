@@ -32,7 +32,6 @@ from sparsity_jax.training.population import (
 )
 
 STEPS_BETWEEN_LOOKS = 50  # how often the loss is looked at, and whether to checkpoint or stop
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +72,7 @@ def fit(
     layout: Layout | None = None,
     host: Host = ALONE,
     elsewhere: Elsewhere = lambda: None,
+    checkpoint_seconds: float = 60.0,
 ) -> list[Fitted]:
     """Train a group of runs to their end in one program, from their newest common checkpoint.
 
@@ -86,6 +86,7 @@ def fit(
       host: this process. Where the layout splits the batch, all that work together must call this
         with the same jobs; the one that leads observes and keeps them.
       elsewhere: tells why another process has stopped, as `hosts.stopping_together` does.
+      checkpoint_seconds: by the clock, at least so long between checkpoints.
 
     Returns:
       For each job, the state at its end with everything observed.
@@ -112,7 +113,7 @@ def fit(
         state, seconds = _start(members) if keeps else (_fresh(members), 0.0)
         if together:
             state, members[0].diverged = _of_the_lead(state, members[0].diverged)
-        return _Fit(members, state, layout, stop, seconds).run(place)
+        return _Fit(members, state, layout, stop, seconds, checkpoint_seconds).run(place)
 
 
 def _checkpoints(job: Job) -> Checkpoints:
@@ -178,6 +179,7 @@ class _Fit:
         layout: Layout,
         stop: Callable[[], BaseException | None],
         seconds_before: float,
+        checkpoint_seconds: float,
     ) -> None:
         self._members, self._layout, self._stop = members, layout, stop
         self._keeps = all(each.checkpoints for each in members)
@@ -186,7 +188,7 @@ class _Fit:
         self._hypers = on_devices(stack([each.job.hypers for each in members]), layout)
         self._corpus = on_devices(self._job.corpus, layout)
         self._no_loss = on_devices(jnp.zeros(len(members)), layout)
-        self._saved_at = time.monotonic()
+        self._checkpoint_seconds, self._saved_at = checkpoint_seconds, time.monotonic()
         self._began = self._saved_at - seconds_before
         self._ended: dict[int, State] = {}  # where members that diverged did
 
@@ -267,7 +269,7 @@ class _Fit:
                     f"{each.job.folder} has vanished during the run; nothing more is kept"
                 )
         stop = self._stop()
-        late = time.monotonic() - self._saved_at > SECONDS_BETWEEN_CHECKPOINTS
+        late = time.monotonic() - self._saved_at > self._checkpoint_seconds
         if late or stop is not None or self._step == self._job.steps:
             self._save()
         if stop is not None:

@@ -15,7 +15,7 @@ from sparsity_jax.data import Dataset, Stream
 from sparsity_jax.data.augment import seen_shape
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import make_plan
-from sparsity_jax.settings import Run
+from sparsity_jax.runs import Run
 from sparsity_jax.shares import ALL, Share
 from sparsity_jax.storage import digests
 from sparsity_jax.storage.history import history_name

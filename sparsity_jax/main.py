@@ -27,7 +27,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from sparsity_jax import experiment, interruption
+from sparsity_jax import determinism, experiment, interruption
 from sparsity_jax.errors import UserError
 from sparsity_jax.hosts import ALONE, Host, join
 from sparsity_jax.shares import ALL, Share, parse_share
@@ -43,6 +43,8 @@ def main() -> int:
             return 0
         config = values.config
         workdir = Path(values.workdir or f"runs/{config.name}")
+        if config.get("deterministic"):
+            determinism.demand()
         share, host = _place(values)
         with interruption.raising():
             experiment.run(

@@ -1,4 +1,4 @@
-"""How are runs told apart whose settings are not all part of a run's name?"""
+"""How are numbers written in names, and runs told apart whose names do not say all?"""
 
 from __future__ import annotations
 
@@ -9,6 +9,22 @@ from typing import Any
 
 _COLUMNS = ("data", "network")  # what a table's columns tell apart already
 _LONGEST = 80
+
+
+def strength_text(strength: float) -> str:
+    """A strength as the paper's tables print it, with as many digits as read back exactly.
+
+    Example:
+      >>> strength_text(0.001), strength_text(0.00015), strength_text(0)
+      ('1e-03', '1.5e-04', '0')
+    """
+    if not strength:
+        return "0"
+    for digits in range(17):
+        text = f"{strength:.{digits}e}"
+        if float(text) == strength:
+            return text
+    return repr(strength)
 
 
 def labels(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:

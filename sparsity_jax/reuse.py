@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sparsity_jax.errors import UserError
 from sparsity_jax.hosts import Host
 from sparsity_jax.jobs import Job, settings_digest
-from sparsity_jax.settings import Run
+from sparsity_jax.runs import Run
 from sparsity_jax.storage import seals, store
 
 
@@ -23,6 +24,29 @@ def finished(
         if not (quietly and seals.problem(folder, of=of)):
             found[run.name] = seals.read_seal(folder, of=of)
     return {name: seal for name, seal in found.items() if seal is not None}
+
+
+def unseal_damaged(workdir: Path, runs: tuple[Run, ...]) -> None:
+    """Take the seals off the runs that must be made again: their seals must not be waited for."""
+    for run in runs:
+        folder = workdir / "runs" / run.name
+        if seals.problem(folder, of=settings_digest(run)):
+            (folder / seals.NAME).unlink(missing_ok=True)
+
+
+def finished_elsewhere(workdir: Path, runs: tuple[Run, ...]) -> dict[str, seals.Seal]:
+    """The runs that other processes have finished by now, of those that they are to finish.
+
+    Raises:
+      UserError: one is damaged although it was whole, or missing, when all began: no process
+        makes it again, and waiting for it would have no end.
+    """
+    found = finished(workdir, runs, quietly=True)
+    for run in runs:
+        folder = workdir / "runs" / run.name
+        if run.name not in found and (wrong := seals.problem(folder, of=settings_digest(run))):
+            raise UserError(f"{wrong}; the same command makes it again")
+    return found
 
 
 def fetched(jobs: Sequence[Job], config: Mapping[str, Any], host: Host) -> dict[str, seals.Seal]:

@@ -1,4 +1,4 @@
-"""What can be set: the default config, and the runs that a config's base and grid stand for.
+"""What can be set, and which runs do a config's base and grid stand for?
 
 A config is one base run plus a grid: `config.sweep` is a tuple of dicts, each overriding fields of
 the base (dotted names reach into `renderings`), and `config.seeds` repeats every one of them. All
@@ -17,7 +17,7 @@ from sparsity_jax import naming
 from sparsity_jax.data.stream import DEVICE_BYTES
 from sparsity_jax.errors import UserError
 from sparsity_jax.optimizers import default_learning_rate
-from sparsity_jax.optimizers.schedules import drops_in_steps
+from sparsity_jax.runs import FULL_WIDTH, Run, default_augment
 from sparsity_jax.validation import (
     at_least,
     check_names,
@@ -26,7 +26,6 @@ from sparsity_jax.validation import (
     check_shapes,
 )
 
-FULL_WIDTH = "64-1x"
 MOST_SEEDS = 1_000
 
 
@@ -84,134 +83,13 @@ def default_config() -> ConfigDict:
     config.finetune_epochs = 0.0  # train on after pruning, at the run's last learning rate
     config.latency_seconds = 3.0  # spent on timing each run's networks; 0: not timed
     config.gamma_l1 = 0.0  # strength of an L1 penalty on gamma while training (Network Slimming)
+    config.checkpoint_seconds = 60.0  # between checkpoints; a kill loses no more training than that
+    config.deterministic = False  # on GPUs, only kernels that repeat bit for bit; slower
     config.store = config_dict.placeholder(str)  # folder of finished runs that grids share
     config.seeds = 1  # repeat every run with seeds 0 ... seeds - 1
     config.sweep = ()  # dicts of overrides, one a run
     config.lock()
     return config
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One run of the grid, with every value settled and checked.
-
-    Fields are those of `default_config`; `learning_rate` is never None, and `renderings` is a
-    sorted tuple of pairs so that runs can be compared, hashed and grouped by their data.
-    """
-
-    data: str
-    renderings: tuple[tuple[str, Any], ...]
-    network: str
-    width: str
-    pool_after: tuple[int, ...]
-    negative_slope: float
-    optimizer: str
-    learning_rate: float
-    regularizer: str
-    strength: float
-    wd_mode: str
-    gamma_lr_scale: float
-    beta_lr_scale: float
-    beta_init: float
-    batch_size: int
-    reference_batch: int
-    epochs: float
-    drops: tuple[tuple[float, float], ...]
-    scale: float
-    evaluations: int
-    flip: bool
-    augment: str
-    precision: str
-    criterion: str
-    prune_fraction: float
-    prune_layers: tuple[str, ...]
-    prune_mode: str
-    finetune_epochs: float
-    latency_seconds: float
-    gamma_l1: float
-    seed: int
-    labels: tuple[str, ...] = ()  # what else tells it from other runs of its grid
-
-    @property
-    def variant(self) -> str:
-        """What makes the run differ from the paper's default, in the words of its tables."""
-        return "+".join(_variant_parts(self))
-
-    @property
-    def name(self) -> str:
-        """The run's name, and that of its folder: 'adam_l2_1e-03_b40_bg=clean_seed0'."""
-        decay = [] if self.regularizer == "none" else [strength_text(self.strength)]
-        parts = [self.optimizer, self.regularizer, *decay, f"b{self.batch_size}"]
-        others = [label for label in self.labels if label not in naming.of_variant(self.labels)]
-        return "_".join([*parts, *others, *_variant_parts(self), f"seed{self.seed}"])
-
-    def steps(self, train_size: int) -> int:
-        """Training steps on `train_size` images: epochs are counted at the reference batch.
-
-        The paper holds iterations fixed when it varies the batch size (Sec. 3): 325 epochs of
-        50,000 images are 406,250 steps at every batch size.
-        """
-        return max(1, round(self.epochs * self.scale * (train_size // self.reference_batch)))
-
-    def finetune_steps(self, train_size: int) -> int:
-        """Steps of training after pruning, counted as `steps` are; 0 if none were asked for."""
-        steps = self.finetune_epochs * self.scale * (train_size // self.reference_batch)
-        return max(1, round(steps)) if self.finetune_epochs else 0
-
-    def drop_steps(self, train_size: int) -> tuple[tuple[int, float], ...]:
-        """The schedule's (step, multiplier) pairs on `train_size` images."""
-        steps_per_epoch = train_size // self.reference_batch
-        return drops_in_steps(self.drops, steps_per_epoch=steps_per_epoch, scale=self.scale)
-
-
-def strength_text(strength: float) -> str:
-    """A strength as the paper's tables print it.
-
-    Example:
-      >>> strength_text(0.001), strength_text(0.00015)
-      ('1e-03', '1.5e-04')
-    """
-    for digits in range(17):
-        text = f"{strength:.{digits}e}"
-        if float(text) == strength:
-            return text
-    return repr(strength)
-
-
-def _variant_parts(run: Run) -> list[str]:
-    base_rate = default_learning_rate(run.optimizer)
-    parts = [
-        ("" if run.width == FULL_WIDTH else f"width={run.width}"),
-        ("" if run.negative_slope == 0 else f"leaky_relu_{run.negative_slope:g}"),
-        ("" if run.learning_rate == base_rate else f"lr={run.learning_rate:g}"),
-        ("" if run.wd_mode == "schedule" else f"wd_mode={run.wd_mode}"),
-        ("" if run.beta_init == 0 else f"beta_init={run.beta_init}"),
-        ("" if run.gamma_lr_scale == 1 else f"gamma_lr_scale={run.gamma_lr_scale:g}"),
-        ("" if run.beta_lr_scale == 1 else f"beta_lr_scale={run.beta_lr_scale:g}"),
-        ("" if run.pool_after == (1, 3, 5) else f"pool={'-'.join(map(str, run.pool_after))}"),
-        ("" if run.flip else "flip=off"),
-        ("" if run.augment == _default_augment(run.data) else f"augment={run.augment}"),
-        ("" if run.precision == "float32" else f"precision={run.precision}"),
-        ("" if run.gamma_l1 == 0 else f"gamma_l1={strength_text(run.gamma_l1)}"),
-        ("" if run.criterion == "gamma" else _baseline(run)),
-        ("" if run.prune_mode == "author" else f"prune={run.prune_mode}"),
-        ("" if run.finetune_epochs == 0 else f"finetune={run.finetune_epochs:g}"),
-    ]
-    if run.data == "renderings":
-        parts.append(f"bg={dict(run.renderings)['background']}")
-    elif run.data.partition(":")[0] == "objectnet3d":
-        parts.append(f"bg={run.data.partition(':')[2] or 'clean'}")
-    return [part for part in (*parts, *naming.of_variant(run.labels)) if part]
-
-
-def _default_augment(data: str) -> str:
-    return "crop" if data == "imagenet2012" else "flip"
-
-
-def _baseline(run: Run) -> str:
-    """'baseline=l1_0.5', and the layers if not all of them: 'baseline=l1_0.5_C1-C8'."""
-    layers = [] if not run.prune_layers else ["-".join(run.prune_layers)]
-    return "_".join([f"baseline={run.criterion}", f"{run.prune_fraction:g}", *layers])
 
 
 def expand(config: ConfigDict) -> tuple[Run, ...]:
@@ -290,7 +168,7 @@ def _settle(config: dict[str, Any], seed: int) -> Run:
         "pool_after": tuple(config["pool_after"]),
         "prune_layers": tuple(config["prune_layers"]),
         "learning_rate": default_learning_rate(config["optimizer"]) if rate is None else rate,
-        "augment": config["augment"] or _default_augment(config["data"]),
+        "augment": config["augment"] or default_augment(config["data"]),
         "strength": 0.0 if none else float(config["strength"]),
         "epochs": float(config["epochs"]),
         "drops": tuple((float(at), float(multiplier)) for at, multiplier in config["drops"]),

@@ -82,6 +82,7 @@ def check_numbers(config: Mapping[str, Any]) -> None:
         "evaluations",
         "device_bytes",
         "members",
+        "checkpoint_seconds",
     ):
         at_least(field, config[field], 0)
     for field in ("batch_size", "reference_batch"):

@@ -33,16 +33,16 @@ def test_a_group_gives_the_rows_of_runs_alone_and_goes_on_after_an_interruption(
         left[0] -= 1
         save(*arguments, **keywords)
 
-    monkeypatch.setattr(fitting, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    often = "--config.checkpoint_seconds=0"
     with monkeypatch.context() as patch:
         patch.setattr(fitting.Checkpoints, "save", dying)
-        assert main("--workdir=parts") == 143
+        assert main("--workdir=parts", often) == 143
     steps = [sorted(folder.glob("checkpoints/*")) for folder in Path("parts/runs").iterdir()]
     assert sorted(map(len, steps)) == [1, 2]  # the members' newest checkpoints differ
     litter = Path("parts/runs") / rows("together")[0]["run"] / "pruned" / ".plan.json.1.tmp"
     litter.parent.mkdir()
     litter.write_text("left by a process that was killed")
-    assert main("--workdir=parts") == 0
+    assert main("--workdir=parts", often) == 0
     assert not litter.exists()
     assert " steps from " in capsys.readouterr().out
     assert rows("parts") == rows("together")

@@ -110,7 +110,7 @@ def test_an_interrupted_run_ends_as_if_never_interrupted(
     config, evaluations_before_the_end, monkeypatch, capsys
 ):
     main([config, "--workdir=whole"])
-    monkeypatch.setattr(fitting, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    parts = [config, "--workdir=parts", "--config.checkpoint_seconds=0"]
     evaluate, left = observing.evaluate, [evaluations_before_the_end]
 
     def interrupted(*arguments, **keywords):
@@ -120,10 +120,10 @@ def test_an_interrupted_run_ends_as_if_never_interrupted(
         return evaluate(*arguments, **keywords)
 
     monkeypatch.setattr(observing, "evaluate", interrupted)
-    assert main([config, "--workdir=parts"]) == 130
+    assert main(parts) == 130
     assert "to go on: python -m sparsity_jax.main" in capsys.readouterr().err
     monkeypatch.setattr(observing, "evaluate", evaluate)
-    assert main([config, "--workdir=parts"]) == 0
+    assert main(parts) == 0
     assert "from" in capsys.readouterr().out
     assert files(Path("parts")) == files(Path("whole"))
 

@@ -3,7 +3,8 @@
 GPU and TPU get the plain forms. XLA's convolution for the CPU is slow, above all its kernel
 gradient inside a loop (jax-ml/jax #12868), so there every convolution becomes matrix products; and
 pooling and BatchNorm get gradients that read memory fewer times. The CPU forms know reverse mode
-only.
+only. A GPU pools as a CPU does: the plain form's gradient (select-and-scatter) is refused where
+programs must repeat bit for bit (google/flax #4233).
 """
 
 import jax
@@ -88,7 +89,7 @@ def max_pool(x: jax.Array) -> jax.Array:
         >>> max_pool(jnp.ones((1, 5, 4, 3))).shape
         (1, 2, 2, 3)
     """
-    if jax.default_backend() == "cpu":
+    if jax.default_backend() != "tpu":
         return _max_pool(x)
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
 

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
+from sparsity_jax.naming import strength_text
 from sparsity_jax.report import style
 from sparsity_jax.report.groups import Group, groups, run_labels
 from sparsity_jax.report.workdir import Course, Records
-from sparsity_jax.storage.records import strength_text
 
 MOST_LABELS = 8  # with more runs than this, the legend names kinds of runs
 MOST_STRENGTHS = 24  # with more groups than this, only the best trade-offs carry their names

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparsity_jax.storage.records import RunResult, strength_text
+from sparsity_jax.naming import strength_text
+from sparsity_jax.storage.records import RunResult
 
 OPTIMIZER_NAMES = {
     "sgd": "SGD", "adam": "Adam", "amsgrad": "AMSGrad", "adamax": "Adamax", "rmsprop": "RMSProp",

@@ -11,9 +11,10 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
+from sparsity_jax.naming import strength_text
 from sparsity_jax.report.groups import Group, variant_parts
 from sparsity_jax.report.published import matched
-from sparsity_jax.storage.records import RunResult, strength_text
+from sparsity_jax.storage.records import RunResult
 
 MARGIN = 3.0  # points of sparsity
 ERROR_BAND = 1.5  # points of test error within which two runs perform alike

@@ -13,8 +13,9 @@ import math
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
+from sparsity_jax.naming import strength_text
 from sparsity_jax.report.groups import Group, Key, label, variant_parts
-from sparsity_jax.storage.records import RunResult, strength_text
+from sparsity_jax.storage.records import RunResult
 
 ABSENT = "Table 10 and, but for two numbers, Table 9: not in the published text available to us."
 # Printed under another name where two tables show the same runs.

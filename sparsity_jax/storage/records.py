@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.naming import strength_text
 from sparsity_jax.storage.artifacts import number, write_atomically
 
 BEFORE_LAYERS = (
@@ -70,14 +71,6 @@ class RunResult:
     pruned_test_error: float = math.nan
     pruned_top5_error: float = math.nan
     seconds: float = math.nan
-
-
-def strength_text(strength: float) -> str:
-    """A strength as the paper writes it: 0.001 -> '1e-03', 0.0015 -> '1.5e-03', 0 -> '0'."""
-    if not strength:
-        return "0"
-    mantissa, _, exponent = f"{strength:.6e}".partition("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{exponent}"
 
 
 def columns(rows: Iterable[RunResult]) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from sparsity_jax.data.augment import as_tested
 from sparsity_jax.data.stream import StreamedImages
 from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import logits
+from sparsity_jax.training.loss import cross_entropy
 
 _MOST_IMAGES = 500
 _MOST_PIXELS = _MOST_IMAGES * 64 * 64  # beyond, activations outgrow small devices
@@ -114,7 +114,7 @@ def _batch_sums(
 ) -> Sums:
     seen = as_tested(images, size=plan.input_shape[:2], mean=mean, std=std)
     outputs = logits(plan, variables, seen)
-    losses = optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
+    losses = cross_entropy(outputs, labels)
     own = jnp.take_along_axis(outputs, labels[:, None], axis=1)
     # Counting >= keeps a network of NaNs, or of equal logits, from scoring well.
     ahead = jnp.sum(~(outputs < own), axis=1) - 1

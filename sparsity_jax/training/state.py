@@ -23,7 +23,7 @@ from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import init
 from sparsity_jax.optimizers import make_optimizer
 from sparsity_jax.optimizers.schedules import step_schedule
-from sparsity_jax.settings import Run
+from sparsity_jax.runs import Run
 
 Params = dict[str, Any]
 

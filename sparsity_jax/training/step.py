@@ -19,6 +19,7 @@ from jax.sharding import Sharding
 
 from sparsity_jax.data.augment import flip, normalise, random_crop, random_resized_crop
 from sparsity_jax.models.convnet import train_logits
+from sparsity_jax.training.loss import cross_entropy
 from sparsity_jax.training.order import epoch_order
 from sparsity_jax.training.state import Corpus, Hypers, Params, Setup, State, make_rule, random_key
 from sparsity_jax.training.streamed import StreamedCorpus
@@ -177,7 +178,7 @@ def train_step(
     def loss_of(params: Params) -> tuple[jax.Array, Params]:
         variables = {"params": params, "batch_stats": state.batch_stats}
         logits, batch_stats = train_logits(setup.plan, variables, images.astype(setup.precision))
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        losses = cross_entropy(logits, labels)
         return jnp.mean(losses), batch_stats
 
     (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)

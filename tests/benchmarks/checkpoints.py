@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from sparsity_jax.data import Dataset
-from sparsity_jax.fitting import SECONDS_BETWEEN_CHECKPOINTS
 from sparsity_jax.jobs import make_job
 from sparsity_jax.settings import default_config, expand
 from sparsity_jax.storage.checkpoints import Checkpoints
@@ -48,11 +47,12 @@ def main() -> None:
     noise = Dataset("noise", images, labels, images, labels, tuple("0123456789"))
     config = default_config()
     config.data, config.width = "cifar10", asked.width
+    every = config.checkpoint_seconds
     job = make_job(expand(config)[0], noise, Corpus.of(noise), Path())
     blocked, committed = measure(init_state(job.setup, job.hypers), asked.saves)
-    print(f"BasicNet {asked.width}, Adam; one checkpoint in {SECONDS_BETWEEN_CHECKPOINTS:.0f} s")
+    print(f"BasicNet {asked.width}, Adam; one checkpoint in {every:.0f} s")
     for what, seconds in (("blocks the steps", blocked), ("until committed", committed)):
-        share = 100 * seconds / (SECONDS_BETWEEN_CHECKPOINTS + seconds)
+        share = 100 * seconds / (every + seconds)
         print(f"  {what}: {1000 * seconds:.0f} ms, {share:.2f} % of the training time")
 
 

@@ -46,7 +46,6 @@ def let_clocks_jump(seed: int) -> None:
     assert fitting in found
     for module in found:
         module.time = clock  # pyright: ignore[reportAttributeAccessIssue]
-    fitting.SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
 def run_clock_trials(count: int, *, seed: int, folder: Path) -> dict[str, int]:
@@ -58,13 +57,18 @@ def run_clock_trials(count: int, *, seed: int, folder: Path) -> dict[str, int]:
     counts = {"trials": 0, "lost": 0, "wrong": 0}
     for number in range(count):
         workdir = folder / f"jumping{number}"
-        killed = lives.start(workdir, prepare=lambda n=2 * number: let_clocks_jump(n))
+        killed = _start(workdir, seed=2 * number)
         killed.wait(chance.uniform(1, 8))
         killed.kill()
         killed.wait()
-        code = lives.start(workdir, prepare=lambda n=2 * number + 1: let_clocks_jump(n)).wait(300)
+        code = _start(workdir, seed=2 * number + 1).wait(300)
         _count(counts, workdir, reference, code, lives.log_of(workdir).read_text())
     return counts
+
+
+def _start(workdir: Path, *, seed: int) -> lives.Child:
+    """With checkpoints a minute apart by a clock that jumps by hours."""
+    return lives.start(workdir, checkpoint_seconds=60.0, prepare=lambda: let_clocks_jump(seed))
 
 
 def run_hash_trials(count: int, *, folder: Path) -> dict[str, int]:

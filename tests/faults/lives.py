@@ -21,7 +21,7 @@ import jax
 import tiny
 from jax._src import compiler, distributed
 
-from sparsity_jax import fitting, hosts, main, report
+from sparsity_jax import hosts, main, report
 
 HEARTBEAT_SECONDS = 10  # instead of 30, after which a process notices that another has died
 MEETING_SECONDS = 30  # instead of 300, after which it no longer waits for one that never came
@@ -59,6 +59,7 @@ def start(
     *flags: str,
     config: str = "",
     drawn: bool = False,
+    checkpoint_seconds: float = 0.0,
     log: Path | None = None,
     prepare: Callable[[], object] = lambda: None,
 ) -> Child:
@@ -69,10 +70,14 @@ def start(
       flags: further ones of the command.
       config: the argument of the tiny config.
       drawn: whether the report is drawn; otherwise it is an empty page.
+      checkpoint_seconds: between checkpoints; by default they are saved at every look.
       log: what it says is appended there; by default to WORKDIR.log.
       prepare: called in the new process first.
     """
-    arguments = [f"--config={Path(tiny.__file__)}:{config}", f"--workdir={workdir}", *flags]
+    arguments = [
+        f"--config={Path(tiny.__file__)}:{config}", f"--workdir={workdir}",
+        f"--config.checkpoint_seconds={checkpoint_seconds}", *flags,
+    ]  # fmt: skip
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
@@ -105,7 +110,6 @@ def _command(
         os.dup2(said.fileno(), 2)
     sys.argv = ["main", *arguments]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    fitting.SECONDS_BETWEEN_CHECKPOINTS = 0.0
     hosts.HEARTBEAT_SECONDS = HEARTBEAT_SECONDS
     jax.distributed.initialize = functools.partial(
         jax.distributed.initialize, initialization_timeout=MEETING_SECONDS

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sparsity_jax.naming import strength_text
 from sparsity_jax.storage.artifacts import (
     ConfigRecord,
     Counts,
@@ -23,7 +24,7 @@ from sparsity_jax.storage.artifacts import (
 )
 from sparsity_jax.storage.gains import FileSizes, Timing
 from sparsity_jax.storage.history import Evaluation, append_history
-from sparsity_jax.storage.records import RunResult, strength_text, write_results
+from sparsity_jax.storage.records import RunResult, write_results
 
 FILTERS = (16, 32, 32, 64, 64, 128, 128)
 LAYERS = tuple(f"C{i}" for i in range(1, len(FILTERS) + 1))

@@ -21,7 +21,8 @@ from sparsity_jax.report.figure_phase import TOLERATED, phase_diagram
 from sparsity_jax.report.figures import DRAWINGS
 from sparsity_jax.report.planes import LEAST, SETTINGS, Setting, planes
 from sparsity_jax.report.workdir import Records
-from sparsity_jax.settings import Run, expand
+from sparsity_jax.runs import Run
+from sparsity_jax.settings import expand
 from sparsity_jax.storage.records import RunResult
 
 CONFIG = runpy.run_path(str(Path(__file__).parents[2] / "configs" / "phase_diagram.py"))

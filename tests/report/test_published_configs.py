@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 from sparsity_jax.data.prepared import PUBLISHED_NAMES
 from sparsity_jax.errors import UserError
 from sparsity_jax.report.published import Published, match_key, published
-from sparsity_jax.settings import Run, expand
+from sparsity_jax.runs import Run
+from sparsity_jax.settings import expand
 from sparsity_jax.storage.records import RunResult
 
 CONFIGS = Path(__file__).parents[2] / "configs"

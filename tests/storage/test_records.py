@@ -15,7 +15,6 @@ from sparsity_jax.storage.records import (
     decode_results,
     encode_results,
     read_results,
-    strength_text,
     write_results,
 )
 
@@ -78,14 +77,6 @@ def test_layer_columns_widen_to_the_deepest_network() -> None:
     assert len({line.count(",") for line in lines}) == 1
     shallow, deep = decode_results("\n".join(lines))
     assert (len(shallow.layers), len(deep.layers)) == (1, 3)
-
-
-@pytest.mark.parametrize(
-    ("strength", "shown"),
-    [(1e-3, "1e-03"), (0.0002, "2e-04"), (0.0015, "1.5e-03"), (0, "0"), (1, "1e+00")],
-)
-def test_strengths_read_as_in_the_paper(strength: float, shown: str) -> None:
-    assert strength_text(strength) == shown
 
 
 def test_percentages_have_two_decimals_and_nan_is_empty() -> None:
