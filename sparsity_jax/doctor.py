@@ -28,11 +28,13 @@ import numpy as np
 from sparsity_jax import __version__
 from sparsity_jax.data import Dataset, default_data_dir
 from sparsity_jax.data.cache import read_cache
+from sparsity_jax.data.prepared import prepared_folders
 from sparsity_jax.errors import UserError
 from sparsity_jax.jobs import make_job
 from sparsity_jax.settings import default_config, expand
 from sparsity_jax.storage import lock, seals
 from sparsity_jax.storage import workdir as workdirs
+from sparsity_jax.storage.checkpoints import checkpoint_problem
 from sparsity_jax.storage.history import cut_off_line, read_history
 from sparsity_jax.storage.records import read_results
 from sparsity_jax.training import Corpus, advance, init_state
@@ -84,6 +86,9 @@ def _memory() -> str:
 
 
 def _data(folder: Path) -> Iterator[Finding]:
+    for prepared in prepared_folders(folder):
+        size = sum(path.stat().st_size for path in prepared.iterdir() if path.is_file())
+        yield True, f"data prepared by TFDS: {prepared} ({size / 1e6:,.1f} MB)"
     if not folder.is_dir():
         yield True, f"no data prepared in {folder} yet"
         return
@@ -114,7 +119,7 @@ def _workdir(folder: Path) -> Iterator[Finding]:
         yield False, "history.jsonl ends in a cut-off line; the same command again mends it"
     for run in sorted((folder / "runs").glob("*")):
         problem = seals.problem(run)
-        yield not problem, problem or _progress(run)
+        yield (not problem, problem) if problem else _progress(run)
 
 
 def _readable(path: Path, read: Callable[[Path], object]) -> Finding:
@@ -127,12 +132,16 @@ def _readable(path: Path, read: Callable[[Path], object]) -> Finding:
     return True, f"{path} can be read"
 
 
-def _progress(run: Path) -> str:
+def _progress(run: Path) -> Finding:
     if (run / seals.NAME).exists():
-        return f"run {run.name}: finished, every file as it was written"
-    steps = [int(p.name) for p in (run / "checkpoints").glob("*") if p.name.isdigit()]
-    at = f"checkpoint at step {max(steps):,}" if steps else "no checkpoint yet"
-    return f"run {run.name}: not finished, {at}"
+        return True, f"run {run.name}: finished, every file as it was written"
+    steps = {int(p.name): p for p in (run / "checkpoints").glob("*") if p.name.isdigit()}
+    if not steps:
+        return True, f"run {run.name}: not finished, no checkpoint yet"
+    newest = max(steps)
+    if wrong := checkpoint_problem(steps[newest], newest):
+        return False, f"{wrong}; the same command again sets it aside and goes on without it"
+    return True, f"run {run.name}: not finished, sound checkpoint at step {newest:,}"
 
 
 def _self_test() -> Finding:

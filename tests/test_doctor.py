@@ -1,11 +1,13 @@
 """Does the doctor find the machine well, and name what is not?"""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from sparsity_jax import doctor
 from sparsity_jax.data import Dataset
 from sparsity_jax.data.cache import write_cache
+from sparsity_jax.storage.checkpoints import Checkpoints
 
 
 @pytest.fixture
@@ -34,6 +36,36 @@ def test_a_cut_off_cache_and_a_broken_workdir_are_named(data, capsys, monkeypatc
     bad = [line for line in capsys.readouterr().out.splitlines() if line.startswith("BAD")]
     assert any("set.npz" in line for line in bad)
     assert any("config.json is damaged" in line for line in bad)
+
+
+def test_a_damaged_checkpoint_of_an_unfinished_run_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "_self_test", lambda: (True, "self-test"))
+    monkeypatch.setattr(doctor, "_data", lambda folder: ())
+    folder = tmp_path / "runs" / "adam" / "checkpoints"
+    state = {"w": jnp.arange(6.0)}
+    with Checkpoints(folder) as checkpoints:
+        for step in (20, 9):
+            checkpoints.save(step, state, arrays={}, notes={"seconds": 1.5})
+    doctor.main([f"--workdir={tmp_path}"])
+    assert "run adam: not finished, sound checkpoint at step 20" in capsys.readouterr().out
+    leaves = folder / "20" / "default" / "leaves.npz"
+    content = bytearray(leaves.read_bytes())
+    content[content.index(np.float32(5).tobytes())] ^= 1
+    leaves.write_bytes(content)
+    assert doctor.main([f"--workdir={tmp_path}"]) == 1
+    assert "BAD  checkpoint" in capsys.readouterr().out
+
+
+def test_sets_that_tfds_prepared_are_listed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "_self_test", lambda: (True, "self-test"))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nowhere"))
+    for folder in ("tfds/cifar10/3.0.2", "objectnet3d/clean/1.0.0"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "dataset_info.json").write_text("{}")
+    assert doctor.main([f"--data_dir={tmp_path}"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("prepared by TFDS") == 2
+    assert "tfds/cifar10/3.0.2 (0.0 MB)" in said
 
 
 def test_help_says_what_the_exit_codes_mean(capsys):

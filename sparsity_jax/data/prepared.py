@@ -60,6 +60,17 @@ def find_prepared(spec: str, data_dir: Path) -> Path:
     return _find(name, config, _roots(data_dir))
 
 
+def prepared_folders(data_dir: Path) -> list[Path]:
+    """Every set that TFDS has prepared in the folders that `load_prepared` searches."""
+    found = (
+        info.parent
+        for root in _roots(data_dir)
+        for depth in ("*/*", "*/*/*")
+        for info in root.glob(f"{depth}/dataset_info.json")
+    )
+    return sorted(set(found))
+
+
 def decoded_bytes(folder: Path) -> int:
     """Bytes of a prepared set's training pixels, from its description; 0 if it does not tell."""
     info: Any = tfds.builder_from_directory(folder).info

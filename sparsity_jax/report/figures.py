@@ -161,7 +161,12 @@ def write(rendered: Rendered, folder: Path) -> list[Path]:
 
 
 def remove_stale(folder: Path, rendered: Sequence[Rendered]) -> None:
-    """Removes figures of ours that an earlier build left and that no longer apply."""
+    """Removes figures of ours that an earlier build left and that no longer apply.
+
+    Files that a build which was killed had begun to write go too.
+    """
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
     made = {item.drawing.name for item in rendered}
     for drawing in DRAWINGS:
         if drawing.name not in made:

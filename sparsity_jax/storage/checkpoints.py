@@ -25,6 +25,7 @@ from sparsity_jax.storage.snapshot import (
     SnapshotHandler,
     SnapshotRestore,
     SnapshotSave,
+    read_snapshot,
 )
 
 Arrays = dict[str, Any]
@@ -211,6 +212,26 @@ def _named(prefix: str, tree: Any) -> dict[str, Any]:
     """Leaf path -> leaf, in the order in which the tree is flattened."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {prefix + jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def checkpoint_problem(folder: Path, step: int) -> str:
+    """What is wrong with a checkpoint on disk; '' when every leaf and note is what was saved.
+
+    Args:
+      folder: the checkpoint's own, with the step as its name.
+      step: the step that it should be of.
+
+    Example:
+      >>> checkpoint_problem(Path("runs/quickstart/runs/RUN/checkpoints/5750"), 5750)
+      ''
+    """
+    try:
+        leaves, content = read_snapshot(folder / "default")
+        verify_notes(content, step)
+        _verify_leaves(leaves, content["leaves"])
+    except Exception as error:  # whatever json, zipfile and numpy raise for damaged files
+        return f"checkpoint {folder} is damaged ({_first_line(error)[:200]})"
+    return ""
 
 
 def verify_notes(content: Any, step: int) -> None:

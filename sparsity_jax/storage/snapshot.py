@@ -42,10 +42,8 @@ class SnapshotHandler(ocp.AsyncCheckpointHandler):
         _write(Path(directory), args.snapshot)
 
     def restore(self, directory: Any, args: SnapshotRestore | None = None) -> Snapshot:
-        """Read everything; what is damaged raises what json, numpy and zipfile raise."""
-        notes = json.loads((Path(directory) / NOTES).read_text())
-        with np.load(Path(directory) / LEAVES, allow_pickle=False) as file:
-            return Snapshot({name: file[name] for name in file.files}, notes)
+        """Read everything, as `read_snapshot` does."""
+        return read_snapshot(Path(directory))
 
 
 @ocp.args.register_with_handler(SnapshotHandler, for_save=True)
@@ -60,6 +58,13 @@ class SnapshotSave(ocp.args.CheckpointArgs):
 @dataclasses.dataclass
 class SnapshotRestore(ocp.args.CheckpointArgs):
     """Everything that there is."""
+
+
+def read_snapshot(directory: Path) -> Snapshot:
+    """Everything in a folder; what is damaged raises what json, numpy and zipfile raise."""
+    notes = json.loads((directory / NOTES).read_text())
+    with np.load(directory / LEAVES, allow_pickle=False) as file:
+        return Snapshot({name: file[name] for name in file.files}, notes)
 
 
 def _write(directory: Path, snapshot: Snapshot) -> None:

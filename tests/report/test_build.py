@@ -105,10 +105,12 @@ def test_a_figure_that_no_longer_applies_goes(
     for measure in copy.glob("runs/*/measure.npz"):
         measure.unlink()
     (copy / "figures" / "mine.png").write_bytes(b"not ours")
+    (copy / "figures" / ".deaths.png.12.tmp").write_bytes(b"half, by a process that was killed")
     report.build(copy)
     left = {path.name for path in (copy / "figures").iterdir()}
     assert "universality.png" not in left
     assert "mine.png" in left
+    assert not any(name.startswith(".") for name in left)
 
 
 @pytest.mark.parametrize(
