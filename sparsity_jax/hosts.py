@@ -128,11 +128,27 @@ def stopping_together(host: Host, workdir: Path) -> Iterator[Elsewhere]:
         return _read(notice) if host.count > 1 else None
 
     try:
-        yield elsewhere
+        with _explained(host):
+            yield elsewhere
     except BaseException as error:
         if host.count > 1 and workdir.is_dir():
             _write(notice, host, error)
         raise
+
+
+@contextlib.contextmanager
+def _explained(host: Host) -> Iterator[None]:
+    """What JAX raises when a process is lost in the middle of a sum over all, as one line."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if host.count == 1:
+            raise
+        said = str(error).rpartition("Error dispatching computation: ")[2].splitlines()[0]
+        raise UserError(
+            f"process {host.index} of {host.count} cannot go on ({said[:200]}); if another process "
+            "has died, its output tells why; the same command goes on from the last checkpoint"
+        ) from error
 
 
 def agreed(own: BaseException | None) -> BaseException | None:

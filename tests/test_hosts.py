@@ -197,3 +197,15 @@ def test_what_ends_one_process_is_told_to_the_others(tmp_path):
         assert "process 1 of 2 ended: OSError: full" in str(elsewhere())
     with stopping_together(ALONE, tmp_path) as elsewhere:
         assert elsewhere() is None
+
+
+def test_a_process_that_is_lost_in_a_sum_over_all_ends_the_others_in_one_line(tmp_path):
+    dispatching = "Error dispatching computation: "
+    lost = jax.errors.JaxRuntimeError(f"INTERNAL: {dispatching}{dispatching}Gloo failed: reset\nat")
+    with pytest.raises(UserError, match=r"^process 1 of 2 cannot go on \(Gloo failed: reset\); "):  # noqa: SIM117
+        with stopping_together(Host(1, 2, "ab"), tmp_path):
+            raise lost
+    with stopping_together(Host(0, 2, "ab"), tmp_path) as elsewhere:
+        assert "process 1 of 2" in str(elsewhere())
+    with pytest.raises(jax.errors.JaxRuntimeError), stopping_together(ALONE, tmp_path):
+        raise lost

@@ -2,11 +2,15 @@
 
 SIGKILL comes at random instants: while data are loaded, programs compiled, steps taken, filters
 pruned; half of them is aimed at saves and at the drawing of the report, and checkpoints are saved
-at every look, so that there are many saves to hit. Three kinds of grids: runs one by one, a
-population in one program, and two processes that work together, of which one dies (or both) and
-the other must notice and end. Every workdir is let finish in the end, and compared bit for bit.
+at every look, so that there are many saves to hit. Every workdir is let finish in the end, and
+compared bit for bit with that of a grid which was never touched.
 
-python tests/faults/kill_trials.py [--kind=single|population|pair] [--kills=N] [--seed=N]
+Kinds of grids: runs one by one; a population in one program; data that stream, networks trained on
+after pruning, and a store; two processes that work together, of which one dies (or both) and the
+other must notice and end; two that split every batch; two shares, of which one must not even notice
+that the other dies; and the quick start as it is, with a checkpoint every five seconds.
+
+python tests/faults/kill_trials.py [--kind=KIND] [--kills=N] [--seed=N]
 """
 
 import argparse
@@ -23,25 +27,50 @@ from typing import Any, NamedTuple
 import lives
 import tiny
 
-LIVES = 4  # after so many kills a workdir is let finish
 DRAWN = 4  # one workdir in so many draws its report in the end; others write an empty page
 SURVIVOR_SECONDS = 60  # in which a process must end after another's death; else it is stuck
 REPORT_SECONDS = 4.0  # in which a report is certainly not yet drawn
 
 
 class Kind(NamedTuple):
-    """What is killed: the tiny config's argument, flags of the command, processes, runs."""
+    """What is killed.
 
-    config: str = ""
+    Fields:
+      config: the experiment.
+      flags: of the command, in which {workdir} stands for each one's own.
+      processes: how many.
+      joined: whether they work together, or are shares that do not know of each other.
+      untouched: how many processes make what the results are compared with.
+      runs: of the grid.
+      lives: after so many kills a workdir is let finish.
+      checkpoint_seconds: between checkpoints.
+    """
+
+    config: str = tiny.__file__
     flags: tuple[str, ...] = ()
     processes: int = 1
+    joined: bool = True
+    untouched: int = 1
     runs: int = 2
+    lives: int = 4
+    checkpoint_seconds: float = 0.0
 
 
+QUICK_START = str(Path(__file__).parents[2] / "configs" / "quickstart.py")
 KINDS = {
     "single": Kind(flags=("--config.members=1",)),
-    "population": Kind(config="population", runs=3),
+    "population": Kind(config=f"{tiny.__file__}:population", runs=3),
+    "streamed": Kind(config=f"{tiny.__file__}:streamed", flags=("--config.store={workdir}.store",)),
     "pair": Kind(processes=2),
+    "split": Kind(flags=("--config.split=batch",), processes=2, untouched=2),
+    "shares": Kind(processes=2, joined=False),
+    "quickstart": Kind(
+        config=QUICK_START,
+        flags=("--config.latency_seconds=0",),
+        runs=4,
+        lives=3,
+        checkpoint_seconds=5.0,
+    ),
 }
 
 
@@ -62,10 +91,10 @@ class _Trials:
     def __init__(self, kind: Kind, chance: random.Random, folder: Path) -> None:
         self._kind, self._chance, self._folder = kind, chance, folder
         folder.mkdir(parents=True, exist_ok=True)
-        alone = kind._replace(processes=1)
+        untouched = kind._replace(processes=kind.untouched)
         whole = folder / "reference"
-        codes = _life(alone, whole, drawn=True)  # fills the compilation cache
-        assert codes == [0], lives.log_of(whole).read_text()
+        codes = _life(untouched, whole, drawn=True)  # fills the compilation cache
+        assert not any(codes), lives.log_of(whole).read_text()
         self._reference, self._figures = tiny.results(whole), _figures(whole)
         self._counts: dict[str, Any] = dict.fromkeys(
             ("kills", "in_saves", "in_reports", "workdirs", "resumed", "lost", "wrong"), 0
@@ -77,7 +106,7 @@ class _Trials:
         """Kill so many times."""
         while self._counts["kills"] < kills:
             workdir = self._folder / f"killed{self._counts['workdirs']}"
-            for life in range(min(LIVES, kills - self._counts["kills"])):
+            for life in range(min(self._kind.lives, kills - self._counts["kills"])):
                 if not self._kill_once(workdir, aim=self._aim(life)):
                     break  # it has finished before
             drawn = self._counts["workdirs"] % DRAWN == 0
@@ -96,7 +125,8 @@ class _Trials:
 
     def _aim(self, life: int) -> str:
         """The last kill of a workdir is aimed at its report."""
-        return "report" if life == LIVES - 1 else self._chance.choice(("time", "save"))
+        last = life == self._kind.lives - 1
+        return "report" if last else self._chance.choice(("time", "save"))
 
     def _kill_once(self, workdir: Path, *, aim: str) -> bool:
         """Whether it could be killed before it had finished."""
@@ -108,14 +138,19 @@ class _Trials:
             self._counts["kills"] += 1
             self._counts["in_saves"] += bool(lives.unfinished_saves(workdir) - before)
             self._counts["in_reports"] += lives.is_reporting(workdir, self._kind.runs)
-        if killer.stuck or (any(codes) and not killer.struck):
+        if killer.stuck or self._failed(codes, killer.killed):
             self._counts["lost"] += 1
             print(f"{workdir}: {codes}\n{lives.log_of(workdir).read_text()}", file=sys.stderr)
-        elif codes[0] == 0:  # it writes what is written once, and says that all is well
+        elif codes[0] == 0 and self._kind.joined:  # it writes what is written once: all is well
             self._judge(workdir, [0], drawn=False)
         if not killer.struck:
             self._seconds = min(self._seconds, time.monotonic() - began)
         return killer.struck
+
+    def _failed(self, codes: Sequence[int | None], killed: set[int]) -> bool:
+        """Whether a process failed without a reason; whoever works with a dead one has one."""
+        excused = set(range(len(codes))) if killed and self._kind.joined else killed
+        return any(code for i, code in enumerate(codes) if i not in excused)
 
     def _victims(self) -> set[int]:
         """One process, or now and then all of them, as when their machine goes down."""
@@ -152,8 +187,14 @@ class _Killer:
 
     def __init__(self, fate: lives.Fate, victims: set[int]) -> None:
         self._fate, self._victims = fate, victims
-        self.struck = self.stuck = False
+        self.killed: set[int] = set()
+        self.stuck = False
         self.slowest = 0.0
+
+    @property
+    def struck(self) -> bool:
+        """Whether any process was killed before it had ended."""
+        return bool(self.killed)
 
     def watch(self, children: Sequence[lives.Child]) -> None:
         """Until all have ended, or until it has killed."""
@@ -165,7 +206,7 @@ class _Killer:
 
     def _strike(self, children: Sequence[lives.Child]) -> None:
         alive = {index for index, child in enumerate(children) if child.poll() is None}
-        self.struck = bool(alive & self._victims)
+        self.killed = alive & self._victims
         for index in self._victims:
             children[index].kill()
         began = time.monotonic()
@@ -174,7 +215,7 @@ class _Killer:
                 self.stuck = True
                 child.kill()
                 child.wait()
-        if self.struck and alive - self._victims:
+        if self.killed and alive - self._victims:
             self.slowest = time.monotonic() - began
 
 
@@ -183,7 +224,13 @@ def _life(
 ) -> list[int | None]:
     """One start of the command; the exit codes of its processes, -9 of those that were killed."""
     children = lives.start_together(
-        workdir, *kind.flags, count=kind.processes, config=kind.config, drawn=drawn
+        workdir,
+        *(flag.format(workdir=workdir) for flag in kind.flags),
+        count=kind.processes,
+        joined=kind.joined,
+        config=kind.config,
+        drawn=drawn,
+        checkpoint_seconds=kind.checkpoint_seconds,
     )
     if killer:
         killer.watch(children)

@@ -57,25 +57,25 @@ class Child:
 def start(
     workdir: Path,
     *flags: str,
-    config: str = "",
+    config: str = tiny.__file__,
     drawn: bool = False,
     checkpoint_seconds: float = 0.0,
     log: Path | None = None,
     prepare: Callable[[], object] = lambda: None,
 ) -> Child:
-    """Begin a life of the tiny experiment.
+    """Begin a life of an experiment.
 
     Args:
       workdir: where its results go.
       flags: further ones of the command.
-      config: the argument of the tiny config.
+      config: which, as the flag has it; by default the tiny one.
       drawn: whether the report is drawn; otherwise it is an empty page.
       checkpoint_seconds: between checkpoints; by default they are saved at every look.
       log: what it says is appended there; by default to WORKDIR.log.
       prepare: called in the new process first.
     """
     arguments = [
-        f"--config={Path(tiny.__file__)}:{config}", f"--workdir={workdir}",
+        f"--config={config}", f"--workdir={workdir}",
         f"--config.checkpoint_seconds={checkpoint_seconds}", *flags,
     ]  # fmt: skip
     child = os.fork()
@@ -86,15 +86,26 @@ def start(
     return Child(child)
 
 
-def start_together(workdir: Path, *flags: str, count: int, **rest: object) -> list[Child]:
-    """Begin the lives of as many processes that work together; one alone needs no coordinator."""
+def start_together(
+    workdir: Path, *flags: str, count: int, joined: bool = True, **rest: Any
+) -> list[Child]:
+    """Begin the lives of as many processes; one alone needs no coordinator.
+
+    Args:
+      workdir: where their results go.
+      flags: of each.
+      count: how many.
+      joined: whether they work together, or are shares that do not know of each other.
+      rest: as `start` takes it.
+    """
     if count == 1:
-        return [start(workdir, *flags, **rest)]  # pyright: ignore[reportArgumentType]
+        return [start(workdir, *flags, **rest)]
+    if not joined:
+        return [start(workdir, *flags, f"--share={i}/{count}", **rest) for i in range(count)]
     with socket.socket() as free:
         free.bind(("localhost", 0))
         at = f"--coordinator=localhost:{free.getsockname()[1]}"
-    each = [(*flags, at, f"--process={index}/{count}") for index in range(count)]
-    return [start(workdir, *own, **rest) for own in each]  # pyright: ignore[reportArgumentType]
+    return [start(workdir, *flags, at, f"--process={i}/{count}", **rest) for i in range(count)]
 
 
 def log_of(workdir: Path) -> Path:

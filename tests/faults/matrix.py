@@ -2,7 +2,7 @@
 
 python tests/faults/matrix.py [--short] [--seed N] [--jobs N] [--only NAME ...]
 
-  --short   a few minutes instead of half an hour, and no long run
+  --short   a few minutes instead of an hour and a half; no quick starts, no long run
   --seed    of the instants, files, bits and inputs (default 0)
   --jobs    how many kinds of faults are tried at a time (default 2)
   --only    only these kinds of faults
@@ -25,12 +25,12 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 LONG = {
-    "kills": 32, "damages": 320, "cases": 120_000, "disks": 6, "limits": (1, 8, 32, 64),
-    "rounds": 2, "clocks": 4, "hashes": 3, "soak": 300.0,
+    "kills": 32, "quick starts": 20, "damages": 320, "cases": 120_000, "disks": 6,
+    "limits": (1, 8, 32, 64), "rounds": 2, "clocks": 4, "hashes": 3, "soak": 1800.0,
 }  # fmt: skip
 SHORT = {
-    "kills": 3, "damages": 20, "cases": 4_000, "disks": 1, "limits": (8,),
-    "rounds": 1, "clocks": 1, "hashes": 2, "soak": 0.0,
+    "kills": 3, "quick starts": 0, "damages": 20, "cases": 4_000, "disks": 1,
+    "limits": (8,), "rounds": 1, "clocks": 1, "hashes": 2, "soak": 0.0,
 }  # fmt: skip
 Sizes = Mapping[str, Any]
 Row = tuple[str, int, int, int, str]  # what, tried, lost, silently wrong, note
@@ -42,7 +42,7 @@ def main() -> int:
     if asked.section:
         print(json.dumps(_tried(asked)))
         return 0
-    names = asked.only or [name for name in SECTIONS if name != "soak" or not asked.short]
+    names = asked.only or [name for name in SECTIONS if not (asked.short and name in ONLY_LONG)]
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         os.environ |= _environment(Path(scratch))
@@ -108,12 +108,15 @@ def _kills(kind: str, what: str) -> Callable[[Sizes, int, Path], Row]:
     def row(sizes: Sizes, seed: int, folder: Path) -> Row:
         import kill_trials
 
-        found = kill_trials.run_trials(kind, sizes["kills"], seed=seed, folder=folder)
+        kills = sizes["kills"]
+        if kind == "quickstart":
+            kills = sizes["quick starts"] * kill_trials.KINDS[kind].lives
+        found = kill_trials.run_trials(kind, kills, seed=seed, folder=folder)
         note = (
             f"{found['in_saves']} within saves, {found['in_reports']} before the report was there; "
             f"{found['workdirs']} workdirs compared, {found['resumed']} resumed in mid-run"
         )
-        if kind == "pair":
+        if kind in ("pair", "split"):
             note += f"; the other ended within {found['slowest']:.0f} s"
         return what, found["kills"], found["lost"], found["wrong"], note
 
@@ -181,17 +184,22 @@ def _soak(sizes: Sizes, seed: int, folder: Path) -> Row:
     return "long run", 1, int(found["growth"] > soak_trials.ALLOWED), 0, note
 
 
-SECTIONS: dict[str, Callable[[Sizes, int, Path], Row]] = {
+ONLY_LONG = ("quickstart", "soak")
+SECTIONS: dict[str, Callable[[Sizes, int, Path], Row]] = {  # the longest first
+    "quickstart": _kills("quickstart", "SIGKILL, quick start"),
+    "soak": _soak,
     "pair": _kills("pair", "SIGKILL, two processes"),
+    "split": _kills("split", "SIGKILL, split batch"),
     "single": _kills("single", "SIGKILL, single runs"),
     "population": _kills("population", "SIGKILL, population"),
+    "streamed": _kills("streamed", "SIGKILL, streamed data"),
+    "shares": _kills("shares", "SIGKILL, two shares"),
     "damage": _damages,
     "directories": _directories,
     "disks": _disks,
     "clocks": _clocks,
     "hashes": _hashes,
     "inputs": _inputs,
-    "soak": _soak,
 }
 
 

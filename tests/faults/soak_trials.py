@@ -11,8 +11,6 @@ from pathlib import Path
 
 import lives
 
-from sparsity_jax import fitting
-
 LONG = ("--config.epochs=1000000", "--config.drops=()", "--config.evaluations=6000")
 ALLOWED = 0.02  # growth between the two fifths
 
@@ -25,10 +23,7 @@ def run_trial(seconds: float, *, folder: Path) -> dict[str, float]:
     """
     folder.mkdir(parents=True, exist_ok=True)
 
-    def prepare() -> None:
-        fitting.SECONDS_BETWEEN_CHECKPOINTS = 5.0
-
-    child = lives.start(folder / "soak", *LONG, prepare=prepare)
+    child = lives.start(folder / "soak", *LONG, checkpoint_seconds=5.0)
     sizes: list[float] = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
