@@ -82,14 +82,15 @@ def run_trials(kind: str, kills: int, *, seed: int, folder: Path) -> dict[str, A
       (all rows were there, the report was not), 'workdirs', 'resumed' (at a step above 0), 'lost'
       ones, 'wrong' ones, and 'slowest': the seconds that a survivor took to end.
     """
-    return _Trials(KINDS[kind], random.Random(seed), folder).run(kills)
+    return _Trials(kind, random.Random(seed), folder).run(kills)
 
 
 class _Trials:
     """The trials of a kind: what an untouched grid ends with, and what was counted."""
 
-    def __init__(self, kind: Kind, chance: random.Random, folder: Path) -> None:
-        self._kind, self._chance, self._folder = kind, chance, folder
+    def __init__(self, name: str, chance: random.Random, folder: Path) -> None:
+        self._name, self._chance, self._folder = name, chance, folder
+        self._kind = kind = KINDS[name]
         folder.mkdir(parents=True, exist_ok=True)
         untouched = kind._replace(processes=kind.untouched)
         whole = folder / "reference"
@@ -114,7 +115,7 @@ class _Trials:
             self._counts["workdirs"] += 1
             self._counts["resumed"] += " steps from " in lives.log_of(workdir).read_text()
             self._judge(workdir, codes, drawn=drawn)
-            print(f"so far: {self._kind} {self._counts}", file=sys.stderr, flush=True)
+            print(f"so far: {self._name} {self._counts}", file=sys.stderr, flush=True)
         return self._counts
 
     def _lifetime(self, workdir: Path) -> float:

@@ -8,14 +8,18 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import commands
 import corruption_trials
 import fuzz_trials
+import numpy as np
 import pytest
 import tiny
 
 from sparsity_jax import fitting, report
 from sparsity_jax import main as command
 from sparsity_jax.storage import lock
+from sparsity_jax.storage.artifacts import read_measure
+from sparsity_jax.storage.records import read_results
 
 # Orbax leaves the errors of reads that it gave up on to be found by the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -63,18 +67,66 @@ def test_a_signal_commits_a_checkpoint_between_evaluations_and_the_run_goes_on_f
     assert tiny.differing(tmp_path / "parts", tiny.results(tmp_path / "whole")) == []
 
 
-def test_killed_runs_and_jumping_clocks_change_nothing():
+def test_a_second_sigint_is_not_deferred():
+    """In a process of its own, which it ends while that still waits for its compiled call."""
+    waiting = """
+import os, signal, time
+from sparsity_jax.interruption import deferring
+with deferring() as asked:
+    os.kill(os.getpid(), signal.SIGINT)
+    print(asked(), flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", waiting], capture_output=True, text=True)
+    assert done.stdout == f"{int(signal.SIGINT)}\n"
+    assert "Ctrl-C stops at once" in done.stderr
+    assert done.returncode == -signal.SIGINT
+
+
+def test_a_run_that_goes_on_with_other_devices_ends_alike(tmp_path, monkeypatch):
+    """Stopped where four devices split its batches, it goes on with one: equal up to rounding."""
+    split = ("--config.split=batch", "--config.sweep=()")  # Adam; SGD's rate makes much of rounding
+    assert main(tmp_path / "whole", *split) == 0
+    advance = fitting.advance_members
+
+    def asked_to_stop(*arguments, until, layout):
+        assert layout.devices == 4
+        if until == 100:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return advance(*arguments, until=until, layout=layout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "advance_members", asked_to_stop)
+        assert main(tmp_path / "parts", *split) == 143
+    done = commands.run(tmp_path / "parts", *split, JAX_NUM_CPU_DEVICES="1")
+    assert done.returncode == 0, done.stderr
+    assert "120 steps from 100" in done.stdout
+    names = ("whole", "parts")
+    (there,), (here,) = (read_results(tmp_path / name / "results.csv") for name in names)
+    assert (here.layers, here.sparsity_act) == (there.layers, there.sparsity_act)
+    assert here.test_loss == pytest.approx(there.test_loss, rel=1e-2)
+    before, after = (
+        read_measure(tmp_path / name / "runs" / here.run / "measure.npz").gamma for name in names
+    )
+    for layer, gamma in before.items():
+        np.testing.assert_allclose(after[layer], gamma, rtol=1e-3)
+        assert gamma[-1].std() > 1e-3  # they have moved
+
+
+def test_killed_runs_killed_pairs_and_jumping_clocks_change_nothing():
     script = Path(__file__).with_name("matrix.py")
+    kinds = ("single", "pair", "clocks")
     done = subprocess.run(
-        [sys.executable, str(script), "--short", "--only", "single", "clocks"],
+        [sys.executable, str(script), "--short", "--jobs=1", "--only", *kinds],
         env={**os.environ, "PYTHONWARNINGS": "error,ignore:the load_module:DeprecationWarning"},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = [line.split() for line in done.stdout.splitlines()[1:3]]
+    rows = [line.split() for line in done.stdout.splitlines()[1:4]]
     tried = [next(int(word) for word in row if word.isdigit()) for row in rows]
-    assert tried == [3, 1]
+    assert tried == [3, 3, 1]
 
 
 def test_damaged_files_are_never_believed(tmp_path):
