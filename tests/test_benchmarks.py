@@ -1,6 +1,7 @@
 """The benchmarks run, keep what they measured, and say what they cannot measure."""
 
 import functools
+import importlib.util
 import json
 import math
 import subprocess
@@ -28,6 +29,19 @@ def table(*flags: object) -> tuple[list[list[str]], subprocess.CompletedProcess[
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]], done
+
+
+def test_the_program_for_a_gpu_needs_its_compiler_and_has_no_scatter():
+    command = [sys.executable, str(FOLDER / "gpu_program.py"), "--network=miniature"]
+    done = subprocess.run([*command, "--cases=vmap:2"], capture_output=True, text=True, check=False)
+    if importlib.util.find_spec("jax_cuda12_plugin") is None:
+        assert done.returncode == 2
+        assert "pip install 'jax[cuda12]'" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    mapping, members, kernels, scatters, *_ = done.stdout.splitlines()[-1].split()
+    assert (mapping, members, scatters) == ("vmap", "2", "0")
+    assert int(kernels) > 10
 
 
 def test_a_miniature_of_the_table_is_measured_once(tmp_path):
