@@ -16,29 +16,38 @@ from sparsity_jax.storage.artifacts import Measure
 from sparsity_jax.storage.history import Evaluation, decode_line, encode_line
 
 Layers = Mapping[str, np.ndarray]
+_GROUPS = ("gamma", "beta")
 
 
 @dataclasses.dataclass
 class Trace:
-    """Evaluations in order of steps, and gamma and beta of every layer (filters,) at each."""
+    """Evaluations in order of steps, and gamma and beta of every filter at each.
+
+    Fields:
+      evaluations: in order.
+      filters: layer -> its number of filters, in the network's order.
+      norms: for each evaluation gamma of all layers, then beta, in one array of its own: it grows
+        for as long as a run trains, and views would keep the device's buffers.
+    """
 
     evaluations: list[Evaluation] = dataclasses.field(default_factory=list)
-    gamma: list[Layers] = dataclasses.field(default_factory=list)
-    beta: list[Layers] = dataclasses.field(default_factory=list)
+    filters: dict[str, int] = dataclasses.field(default_factory=dict)
+    norms: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def add(self, evaluation: Evaluation, *, gamma: Layers, beta: Layers) -> None:
         """Append what was observed at one evaluation."""
         self.evaluations.append(evaluation)
-        self.gamma.append(gamma)
-        self.beta.append(beta)
+        self.filters = {layer: len(values) for layer, values in gamma.items()}
+        self.norms.append(np.concatenate([*gamma.values(), *beta.values()]))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """'gamma/C1' -> (evaluations, filters), and the same for beta."""
-        return {
-            f"{group}/{layer}": np.stack([entry[layer] for entry in entries])
-            for group, entries in (("gamma", self.gamma), ("beta", self.beta))
-            for layer in (entries[0] if entries else ())
-        }
+        if not self.norms:
+            return {}
+        names = [f"{group}/{layer}" for group in _GROUPS for layer in self.filters]
+        ends = np.cumsum([*self.filters.values()] * len(_GROUPS))[:-1]
+        parts = np.split(np.stack(self.norms), ends, axis=1)
+        return {name: part.copy() for name, part in zip(names, parts, strict=True)}
 
     def lines(self) -> list[str]:
         """The evaluations as text, for a checkpoint's notes."""
@@ -47,14 +56,14 @@ class Trace:
     @classmethod
     def of(cls, lines: list[str], arrays: Mapping[str, np.ndarray]) -> Trace:
         """The trace whose `lines` and `arrays` these are."""
-        groups: dict[str, list[Layers]] = {}
-        for group in ("gamma", "beta"):
-            names = [name for name in arrays if name.startswith(f"{group}/")]
-            groups[group] = [
-                {name.partition("/")[2]: arrays[name][time] for name in names}
-                for time in range(len(lines))
-            ]
-        return cls([decode_line(line) for line in lines], groups["gamma"], groups["beta"])
+        filters = {
+            name.partition("/")[2]: values.shape[1]
+            for name, values in arrays.items()
+            if name.startswith("gamma/")
+        }
+        parts = [arrays[f"{group}/{layer}"] for group in _GROUPS for layer in filters]
+        norms = list(np.concatenate(parts, axis=1)) if parts else []
+        return cls([decode_line(line) for line in lines], filters, norms)
 
     def measure(self, **final: Any) -> Measure:
         """The run's `Measure`, with its `final` masks and universality."""
