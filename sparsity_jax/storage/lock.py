@@ -2,8 +2,9 @@
 
 The processes that share a grid out among them count as one: each holds its share's own lock, and
 all of them together hold the workdir. A lock belongs to an open file, so the kernel gives it back
-when its holder dies, however it dies. What stands in the file (who, where, since when) is for the
-message, but for the number of shares.
+when its holder dies, however it dies. When a whole machine dies, the server of a network file
+system gives its locks back only after a while, so a lock held from another machine is waited for.
+What stands in the file: who, where, since when, and the number of shares.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,11 +29,14 @@ except ImportError:  # not a POSIX system
 
 NAME = ".lock"
 PATIENCE_SECONDS = 5.0  # for the moment in which another share looks whether it is the first
+LEASE_SECONDS = 150.0  # NFSv4 gives back a dead machine's locks after 90 seconds, as usually set up
 
 
 @contextlib.contextmanager
 def hold(workdir: Path, share: Share = ALL) -> Iterator[None]:
     """Hold the workdir, or a share of it; it is made when missing.
+
+    Where a process on another machine holds it, waits for a while: that machine may be gone.
 
     Raises:
       UserError: another process holds it, and which; or it is shared out in another number.
@@ -47,7 +52,7 @@ def hold(workdir: Path, share: Share = ALL) -> Iterator[None]:
             _take(whole, workdir)
         else:
             _join(whole, workdir, share)
-            _take(opened.enter_context(_own(workdir, share).open("a+")), workdir, share)
+            _take(opened.enter_context(_file(workdir, share).open("a+")), workdir, share)
         yield  # closing a file gives its lock back; the file stays, or two could hold two
 
 
@@ -60,41 +65,48 @@ def publishing(workdir: Path) -> Iterator[None]:
 
 
 def refuse_if_held(workdir: Path, share: Share = ALL) -> None:
-    """Fail early where `hold` would fail later; changes nothing.
+    """Fail early where `hold` would fail later without waiting; changes nothing.
 
     Raises:
-      UserError: another process holds the workdir, or this share, and which.
+      UserError: another process here holds the workdir, or this share, and which.
     """
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        if share.count == 1:
-            with (workdir / NAME).open() as file:
-                _acquire(file, workdir)
-        else:
-            with _own(workdir, share).open() as file:
-                _acquire(file, workdir, share)
+    if is_held(workdir, share) and not _held_elsewhere(workdir, share):
+        raise UserError(_in_use(workdir, share))
 
 
 def holder(workdir: Path, share: Share = ALL) -> str:
     """Who holds the workdir, or held it last: 'process 12 on HOST since 2026-01-31 12:00:00'."""
-    path = workdir / NAME if share.count == 1 else _own(workdir, share)
     try:
-        raw = json.loads(path.read_text())
+        raw = json.loads(_file(workdir, share).read_text())
         return f"process {raw['pid']} on {raw['host']} since {raw['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
 
 
-def is_held(workdir: Path) -> bool:
-    """Whether a living process holds the workdir, or a share of it."""
+def is_held(workdir: Path, share: Share = ALL) -> bool:
+    """Whether a living process holds the workdir (or a part of it), or this share of it."""
     try:
-        refuse_if_held(workdir)
-    except UserError:
+        with _file(workdir, share).open() as file:
+            _lock(file, "LOCK_EX", "LOCK_NB")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except BlockingIOError:
         return True
     return False
 
 
-def _own(workdir: Path, share: Share) -> Path:
-    return workdir / f"{NAME}.{share.index}-of-{share.count}"
+def _file(workdir: Path, share: Share) -> Path:
+    """The workdir's lock, or that of a share."""
+    own = "" if share.count == 1 else f".{share.index}-of-{share.count}"
+    return workdir / f"{NAME}{own}"
+
+
+def _held_elsewhere(workdir: Path, share: Share) -> bool:
+    """Whether the holder, or the last one, is on another machine."""
+    try:
+        return json.loads(_file(workdir, share).read_text())["host"] != socket.gethostname()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _take(file: IO[str], workdir: Path, share: Share = ALL) -> None:
@@ -143,10 +155,18 @@ def _shares(workdir: Path) -> int:
 
 
 def _acquire(file: IO[str], workdir: Path, share: Share = ALL) -> None:
-    try:
-        _lock(file, "LOCK_EX", "LOCK_NB")
-    except BlockingIOError:
-        raise UserError(_in_use(workdir, share)) from None
+    deadline, said = time.monotonic() + LEASE_SECONDS, False
+    while True:
+        try:
+            return _lock(file, "LOCK_EX", "LOCK_NB")
+        except BlockingIOError:
+            if time.monotonic() > deadline or not _held_elsewhere(workdir, share):
+                raise UserError(_in_use(workdir, share)) from None
+        if not said:
+            said = True
+            waits = f"waiting up to {LEASE_SECONDS:.0f} s in case that machine is gone"
+            print(f"{workdir} is held by {holder(workdir, share)}; {waits}", file=sys.stderr)
+        time.sleep(0.2)
 
 
 def _in_use(workdir: Path, share: Share) -> str:

@@ -1,8 +1,10 @@
 """Does one process at a time hold a workdir, and do the dead let go?"""
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -42,6 +44,27 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
         process.wait()
     with hold(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("share", [Share(), Share(1, 2)])
+def test_a_lock_held_from_another_machine_is_waited_for(tmp_path, monkeypatch, capsys, share):
+    """Such as that of a dead node, which the server of a network file system gives back late."""
+    with contextlib.ExitStack() as dead, monkeypatch.context() as patch:
+        patch.setattr(lock.socket, "gethostname", lambda: "node3")
+        dead.enter_context(hold(tmp_path, share))
+        patch.undo()
+        refuse_if_held(tmp_path, share)  # it is not refused early
+        assert is_held(tmp_path, share)
+        patch.setattr(lock, "LEASE_SECONDS", 0.3)
+        with pytest.raises(UserError, match="on node3 since"), hold(tmp_path, share):
+            pass
+        assert "waiting up to 0 s in case that machine is gone" in capsys.readouterr().err
+        patch.setattr(lock, "LEASE_SECONDS", 30.0)
+        released = threading.Timer(0.5, dead.close)
+        released.start()
+        with hold(tmp_path, share):
+            released.join()
+    assert capsys.readouterr().err.count("waiting") == 1
 
 
 def test_looking_leaves_nothing_behind(tmp_path):
