@@ -109,22 +109,25 @@ def _workdir(folder: Path) -> Iterator[Finding]:
         return
     if lock.is_held(folder):
         yield True, f"{folder} is in use by {lock.holder(folder)}"
-    for name, read in (
-        ("config.json", lambda path: workdirs.read_record(path.parent)),
-        ("results.csv", read_results),
-        ("history.jsonl", read_history),
+    runs = sorted((folder / "runs").glob("*"))
+    any_finished = any((run / seals.NAME).exists() for run in runs)
+    for name, read, due in (
+        ("config.json", lambda path: workdirs.read_record(path.parent), True),
+        ("results.csv", read_results, any_finished),
+        ("history.jsonl", read_history, any_finished),
     ):
-        yield _readable(folder / name, read)
+        yield _readable(folder / name, read, due=due)
     if cut_off_line(folder / "history.jsonl"):
         yield False, "history.jsonl ends in a cut-off line; the same command again mends it"
-    for run in sorted((folder / "runs").glob("*")):
+    for run in runs:
         problem = seals.problem(run)
         yield (not problem, problem) if problem else _progress(run)
 
 
-def _readable(path: Path, read: Callable[[Path], object]) -> Finding:
+def _readable(path: Path, read: Callable[[Path], object], *, due: bool) -> Finding:
     if not path.exists():
-        return False, f"{path} is missing; the same command again makes it"
+        why = "missing; the same command again makes it" if due else "not there yet"
+        return not due, f"{path} is {why}"
     try:
         read(path)
     except (UserError, OSError) as error:

@@ -7,6 +7,8 @@ import pytest
 from sparsity_jax import doctor
 from sparsity_jax.data import Dataset
 from sparsity_jax.data.cache import write_cache
+from sparsity_jax.storage import workdir as workdirs
+from sparsity_jax.storage.artifacts import ConfigRecord
 from sparsity_jax.storage.checkpoints import Checkpoints
 
 
@@ -46,8 +48,11 @@ def test_a_damaged_checkpoint_of_an_unfinished_run_is_named(tmp_path, monkeypatc
     with Checkpoints(folder) as checkpoints:
         for step in (20, 9):
             checkpoints.save(step, state, arrays={}, notes={"seconds": 1.5})
-    doctor.main([f"--workdir={tmp_path}"])
-    assert "run adam: not finished, sound checkpoint at step 20" in capsys.readouterr().out
+    workdirs.write_record(tmp_path, ConfigRecord({"name": "a"}))
+    assert doctor.main([f"--workdir={tmp_path}"]) == 0
+    said = capsys.readouterr().out
+    assert "run adam: not finished, sound checkpoint at step 20" in said
+    assert "results.csv is not there yet" in said
     leaves = folder / "20" / "default" / "leaves.npz"
     content = bytearray(leaves.read_bytes())
     content[content.index(np.float32(5).tobytes())] ^= 1
