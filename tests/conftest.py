@@ -37,6 +37,26 @@ def main(tmp_path, monkeypatch) -> Callable[..., int]:
     return run
 
 
+@pytest.fixture(scope="session")
+def toy() -> Callable:
+    """toy(train, test): a set of three classes that differ in brightness, 8x8 gray."""
+    import numpy as np
+
+    from sparsity_jax.data import Dataset
+
+    def make(train: int, test: int) -> Dataset:
+        rng = np.random.default_rng(0)
+
+        def split(size: int) -> tuple:
+            labels = np.arange(size, dtype=np.int32) % 3
+            noise = rng.integers(0, 60, size=(size, 8, 8, 1))
+            return (noise + 80 * labels[:, None, None, None]).astype(np.uint8), labels
+
+        return Dataset("toy", *split(train), *split(test), class_names=("dark", "gray", "light"))
+
+    return make
+
+
 @pytest.fixture
 def rows() -> Callable[[str], list[dict[str, str]]]:
     """Reads a workdir's results.csv, without what it took."""

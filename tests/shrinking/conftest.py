@@ -14,16 +14,8 @@ DEAD = {"C2": (1, 4), "C6": (0, 1, 5)}
 
 
 @pytest.fixture(scope="session")
-def dataset() -> Dataset:
-    """Three classes that differ in brightness; 48 images for training, 30 for testing."""
-    rng = np.random.default_rng(0)
-
-    def split(size):
-        labels = np.arange(size, dtype=np.int32) % 3
-        noise = rng.integers(0, 60, size=(size, 8, 8, 1))
-        return (noise + 80 * labels[:, None, None, None]).astype(np.uint8), labels
-
-    return Dataset("toy", *split(48), *split(30), class_names=("dark", "gray", "light"))
+def dataset(toy) -> Dataset:
+    return toy(48, 30)
 
 
 @pytest.fixture(scope="session")

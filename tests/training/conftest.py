@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 
 from sparsity_jax.data import Dataset
@@ -27,16 +26,8 @@ def setup() -> Setup:
 
 
 @pytest.fixture(scope="session")
-def dataset() -> Dataset:
-    """Three classes that differ in brightness; 45 images for training, 13 for testing."""
-    rng = np.random.default_rng(0)
-
-    def split(size):
-        labels = np.arange(size, dtype=np.int32) % 3
-        noise = rng.integers(0, 60, size=(size, 8, 8, 1))
-        return (noise + 80 * labels[:, None, None, None]).astype(np.uint8), labels
-
-    return Dataset("toy", *split(45), *split(13), class_names=("dark", "gray", "light"))
+def dataset(toy) -> Dataset:
+    return toy(45, 13)
 
 
 @pytest.fixture(scope="session")
