@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,8 @@ def run(
     _remember_compilations(workdir)
     jobs = _make_jobs(runs, _load(runs, settled), workdir, share)
 
-    held = contextlib.nullcontext() if follows else lock.hold(workdir, share)
-    with held, stopping_together(host, workdir) as elsewhere:
+    held = contextlib.nullcontext(lambda: None) if follows else lock.hold(workdir, share)
+    with held as check_still_there, stopping_together(host, workdir) as elsewhere:
         if host.leads:
             workdirs.clear(workdir) if overwrite else workdirs.reopen(workdir)
             unseal_damaged(workdir, runs)
@@ -81,12 +81,15 @@ def run(
         host.wait("the workdir is ready")
         most = 1 if settled["split"] == "batch" else settled["members"]
         for group in share.of(groups(jobs, most=most, shares=share.count)):
-            done |= _train(group, done, settled, elsewhere, runs, host)
+            done |= _train(group, done, settled, elsewhere, check_still_there, runs, host)
             if not follows:
                 _publish(workdir, runs, done, share)
         done = _await_others(workdir, runs, done, share, host, elsewhere)
         if host.leads:
             _report(workdir, runs, done, share)
+        check_still_there()  # only then is all well
+        if len(done) == len(runs) and host.leads:
+            _say_where(workdir, _in_order(runs, done))
 
 
 def _train(
@@ -94,6 +97,7 @@ def _train(
     done: Mapping[str, seals.Seal],
     config: Mapping[str, Any],
     elsewhere: Elsewhere,
+    check_still_there: Callable[[], None],
     runs: Sequence[Run],
     host: Host,
 ) -> dict[str, seals.Seal]:
@@ -116,7 +120,7 @@ def _train(
     )
     for job, its in zip(pending, fitted, strict=True):
         if not follows:
-            found[job.run.name] = _sealed(job, its)
+            found[job.run.name] = _sealed(job, its, check_still_there)
             keep(job, config["store"])
     return found
 
@@ -178,7 +182,6 @@ def _report(
             seals.write_views(workdir, in_order)
             workdirs.clear_parts(workdir)
             report.build(workdir)
-    _say_where(workdir, in_order)
 
 
 def _place(group: Sequence[Job], runs: Sequence[Run]) -> str:
@@ -189,10 +192,11 @@ def _place(group: Sequence[Job], runs: Sequence[Run]) -> str:
     return f"{ends if len(numbers) > 1 else numbers[0]}/{len(runs)}"
 
 
-def _sealed(job: Job, fitted: Fitted) -> seals.Seal:
+def _sealed(job: Job, fitted: Fitted, check_still_there: Callable[[], None]) -> seals.Seal:
     """A trained run measured, pruned and declared finished."""
     seals.sweep(job.folder)
     seal = seals.Seal(settle(job, fitted), tuple(fitted.trace.lines()), notes(job, fitted))
+    check_still_there()  # what was written before is gone if the workdir was removed meanwhile
     seals.write_seal(job.folder, seal, of=settings_digest(job.run))
     return seal
 

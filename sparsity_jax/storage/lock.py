@@ -10,12 +10,13 @@ What stands in the file: who, where, since when, and the number of shares.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -33,17 +34,21 @@ LEASE_SECONDS = 150.0  # NFSv4 gives back a dead machine's locks after 90 second
 
 
 @contextlib.contextmanager
-def hold(workdir: Path, share: Share = ALL) -> Iterator[None]:
+def hold(workdir: Path, share: Share = ALL) -> Iterator[Callable[[], None]]:
     """Hold the workdir, or a share of it; it is made when missing.
 
     Where a process on another machine holds it, waits for a while: that machine may be gone.
+
+    Yields:
+      A function that raises UserError once the workdir is no longer the one that is held: moved
+      away or removed, and perhaps made anew by whoever wrote into it next.
 
     Raises:
       UserError: another process holds it, and which; or it is shared out in another number.
 
     Example:
-      >>> with hold(Path('runs/quickstart')):
-      ...     ...
+      >>> with hold(Path('runs/quickstart')) as check_still_there:
+      ...     check_still_there()
     """
     workdir.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as opened:
@@ -53,7 +58,8 @@ def hold(workdir: Path, share: Share = ALL) -> Iterator[None]:
         else:
             _join(whole, workdir, share)
             _take(opened.enter_context(_file(workdir, share).open("a+")), workdir, share)
-        yield  # closing a file gives its lock back; the file stays, or two could hold two
+        # Closing a file gives its lock back; the file stays, or two could hold two.
+        yield functools.partial(_check_still_there, whole, workdir)
 
 
 @contextlib.contextmanager
@@ -107,6 +113,13 @@ def _held_elsewhere(workdir: Path, share: Share) -> bool:
         return json.loads(_file(workdir, share).read_text())["host"] != socket.gethostname()
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _check_still_there(held: IO[str], workdir: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if os.path.samestat((workdir / NAME).stat(), os.fstat(held.fileno())):
+            return
+    raise UserError(f"{workdir} has vanished during the run; nothing more is kept")
 
 
 def _take(file: IO[str], workdir: Path, share: Share = ALL) -> None:

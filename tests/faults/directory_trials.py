@@ -103,6 +103,12 @@ def _writable(workdir: Path) -> None:
     subprocess.run(["chattr", "-R", "-i", str(workdir)], stderr=subprocess.DEVNULL, check=False)
 
 
+def _removed(workdir: Path) -> None:
+    """As `rm -rf` would, again and again until nothing is written beside it."""
+    while workdir.exists():
+        shutil.rmtree(workdir, ignore_errors=True)
+
+
 def _away(workdir: Path) -> None:
     workdir.rename(workdir.with_name(f"{workdir.name}.away"))
 
@@ -118,5 +124,5 @@ _ACCIDENTS = {
     "frozen": Accident(_frozen, _writable, first=True),
     "freezing": Accident(_frozen, _writable),
     "vanishing": Accident(_away, _back),
-    "removed": Accident(shutil.rmtree, lambda workdir: None),
+    "removed": Accident(_removed, lambda workdir: None),
 }

@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 LONG = {
     "kills": 32, "quick starts": 20, "damages": 320, "cases": 120_000, "disks": 6,
-    "limits": (1, 8, 32, 64), "rounds": 2, "clocks": 4, "hashes": 3, "soak": 1800.0,
+    "limits": (1, 8, 32, 64), "rounds": 6, "clocks": 4, "hashes": 3, "soak": 1800.0,
 }  # fmt: skip
 SHORT = {
     "kills": 3, "quick starts": 0, "damages": 20, "cases": 4_000, "disks": 1,

@@ -67,6 +67,22 @@ def test_a_lock_held_from_another_machine_is_waited_for(tmp_path, monkeypatch, c
     assert capsys.readouterr().err.count("waiting") == 1
 
 
+def test_a_workdir_that_was_moved_or_made_anew_is_no_longer_the_one_held(tmp_path):
+    workdir = tmp_path / "run"
+    with hold(workdir) as check_still_there:
+        check_still_there()
+        workdir.rename(tmp_path / "away")
+        with pytest.raises(UserError, match="has vanished"):
+            check_still_there()
+        workdir.mkdir()
+        (workdir / lock.NAME).touch()
+        with pytest.raises(UserError, match="has vanished"):
+            check_still_there()
+        (tmp_path / "away").rename(tmp_path / "run2")
+    with hold(tmp_path / "run2") as check_still_there:
+        check_still_there()
+
+
 def test_looking_leaves_nothing_behind(tmp_path):
     assert not is_held(tmp_path / "absent")
     assert list(tmp_path.iterdir()) == []
