@@ -55,17 +55,22 @@ def script(command: Sequence[str], shares: int, retries: int, ask: Resources) ->
 # The same job again goes on where this one stopped.
 
 asked=  # why the share was asked to stop: at the time limit, or by whoever cancels the job
-trap 'asked=limit; kill -TERM "$share"' USR1
-trap 'asked=${{asked:-cancelled}}; kill -TERM "$share"' TERM
+trap 'noticed=1; asked=limit; kill -TERM "$share"' USR1
+trap 'noticed=1; asked=${{asked:-cancelled}}; kill -TERM "$share"' TERM
 
 code=143
 for (( try = 0; try <= {retries}; try++ )); do
   [[ -n $asked ]] && break
   {quoted} --share="$SLURM_ARRAY_TASK_ID/{shares}" &
   share=$!
-  wait "$share"; code=$?
-  while kill -0 "$share" 2>/dev/null; do  # a signal ended the wait, not the share
-    wait "$share"; code=$?
+  [[ -n $asked ]] && kill -TERM "$share"  # the signal came before it had a name
+  code=
+  while true; do
+    noticed=
+    wait "$share" 2>/dev/null; ended=$?
+    [[ -n $code && $ended == 127 ]] && break  # it had been waited for; a signal came just then
+    code=$ended
+    [[ -z $noticed ]] && break  # else a signal ended the wait, perhaps not the share
   done
   case $code in {final}) break ;; esac
 done
