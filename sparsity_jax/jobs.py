@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from sparsity_jax.data import Dataset, Stream
-from sparsity_jax.data.augment import seen_shape
+from sparsity_jax.data.augment import check_pad, seen_shape
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import make_plan
 from sparsity_jax.runs import Run
@@ -88,12 +88,16 @@ def make_job(
                 f"config.{field}={getattr(run, field)} is larger than the {size} training images "
                 f"of {dataset.name}; give at most {size}"
             )
+    if run.augment == "pad_crop":
+        check_pad(run.pad, dataset.image_shape[:2])
     plan = make_plan(
         run.network,
         classes=dataset.classes,
         input_shape=seen_shape(run.augment, dataset.image_shape),
         width=run.width,
         pool_after=run.pool_after,
+        pool=run.pool,
+        stride_2=run.stride_2,
         negative_slope=run.negative_slope,
     )
     return Job(

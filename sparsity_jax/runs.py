@@ -25,6 +25,9 @@ class Run:
     network: str
     width: str
     pool_after: tuple[int, ...]
+    pool: str
+    stride_2: tuple[int, ...]
+    norm_parts: int
     negative_slope: float
     optimizer: str
     learning_rate: float
@@ -42,6 +45,7 @@ class Run:
     evaluations: int
     flip: bool
     augment: str
+    pad: int
     precision: str
     criterion: str
     prune_fraction: float
@@ -106,8 +110,11 @@ def _variant_parts(run: Run) -> list[str]:
         ("" if run.gamma_lr_scale == 1 else f"gamma_lr_scale={run.gamma_lr_scale:g}"),
         ("" if run.beta_lr_scale == 1 else f"beta_lr_scale={run.beta_lr_scale:g}"),
         ("" if run.pool_after == (1, 3, 5) else f"pool={'-'.join(map(str, run.pool_after))}"),
+        ("" if run.pool == "max2" else f"pooling={run.pool}"),
+        ("" if not run.stride_2 else f"stride={'-'.join(map(str, run.stride_2))}"),
+        ("" if run.norm_parts == 1 else f"norm_parts={run.norm_parts}"),
         ("" if run.flip else "flip=off"),
-        ("" if run.augment == default_augment(run.data) else f"augment={run.augment}"),
+        ("" if run.augment == default_augment(run.data) else f"augment={_augment_text(run)}"),
         ("" if run.precision == "float32" else f"precision={run.precision}"),
         ("" if run.gamma_l1 == 0 else f"gamma_l1={naming.strength_text(run.gamma_l1)}"),
         ("" if run.criterion == "gamma" else _baseline(run)),
@@ -119,6 +126,11 @@ def _variant_parts(run: Run) -> list[str]:
     elif run.data.partition(":")[0] == "objectnet3d":
         parts.append(f"bg={run.data.partition(':')[2] or 'clean'}")
     return [part for part in (*parts, *naming.of_variant(run.labels)) if part]
+
+
+def _augment_text(run: Run) -> str:
+    """'crop', or with its width 'pad_crop4'."""
+    return f"pad_crop{run.pad}" if run.augment == "pad_crop" else run.augment
 
 
 def _baseline(run: Run) -> str:

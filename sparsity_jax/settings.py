@@ -51,7 +51,10 @@ def default_config() -> ConfigDict:
     )
     config.network = "BasicNet"
     config.width = FULL_WIDTH  # a multiplier ('0.25') or the paper's 64-0.5x, 32-0.25x
-    config.pool_after = (1, 3, 5)  # BasicNet's 2x2 max pools; the paper does not publish them
+    config.pool_after = (1, 3, 5)  # BasicNet's pools; the paper does not publish them
+    config.pool = "max2"  # 2x2 stride 2; max3: 3x3 stride 2; max3_padded: 'same'; avg2: 2x2 average
+    config.stride_2 = ()  # convolutions with stride 2, such as (1,)
+    config.norm_parts = 1  # parts of a batch that BatchNorm normalises each by itself
     config.negative_slope = 0.0  # above 0: leaky ReLU
     config.optimizer = "adam"
     config.learning_rate = config_dict.placeholder(float)  # default: the optimizer's own
@@ -68,8 +71,9 @@ def default_config() -> ConfigDict:
     config.scale = 1.0  # multiplies every duration
     config.evaluations = 0  # how many evaluations a run has; 0: one an epoch
     config.flip = True  # random horizontal flips
-    config.augment = config_dict.placeholder(str)  # flip, crop (7/8 of each side), resized_crop;
-    #                                                default: crop for imagenet2012, else flip
+    config.augment = config_dict.placeholder(str)  # flip, crop (7/8 of each side), resized_crop,
+    #                                   pad_crop; default: crop for imagenet2012, else flip
+    config.pad = 4  # pad_crop: black pixels around an image, of which a crop of its size is cut
     config.device_bytes = DEVICE_BYTES  # sets with more training pixels stream; same results
     config.precision = "float32"  # or 'bfloat16': activations and products; norms stay float32
     config.members = 0  # runs that train in one program at most; 0: as many as is fast and fits
@@ -166,6 +170,7 @@ def _settle(config: dict[str, Any], seed: int) -> Run:
         else (),
         "width": str(config["width"]),
         "pool_after": tuple(config["pool_after"]),
+        "stride_2": tuple(config["stride_2"]),
         "prune_layers": tuple(config["prune_layers"]),
         "learning_rate": default_learning_rate(config["optimizer"]) if rate is None else rate,
         "augment": config["augment"] or default_augment(config["data"]),

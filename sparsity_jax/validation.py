@@ -10,6 +10,7 @@ from sparsity_jax.data.augment import AUGMENTATIONS
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import NETWORKS, make_plan
 from sparsity_jax.models.networks import parse_width
+from sparsity_jax.models.plans import POOLS
 from sparsity_jax.optimizers import OPTIMIZERS, REGULARIZERS, WD_MODES
 
 CRITERIA = ("gamma", "l1", "slimming")
@@ -27,7 +28,7 @@ def check_shapes(config: Mapping[str, Any], default: Mapping[str, Any]) -> None:
             raise UserError(f"config.{field}=None must have a value; its default is {usual!r}")
     if not isinstance(config["data"], str):
         raise UserError(f"config.data={config['data']!r} must be a word, such as 'renderings'")
-    for field in ("sweep", "pool_after", "prune_layers", "drops"):
+    for field in ("sweep", "pool_after", "stride_2", "prune_layers", "drops"):
         if not isinstance(config[field], list | tuple):
             raise UserError(f"config.{field}={config[field]!r} must be a tuple")
     if not isinstance(config["renderings"], Mapping):
@@ -37,6 +38,7 @@ def check_shapes(config: Mapping[str, Any], default: Mapping[str, Any]) -> None:
         raise UserError(f"config.renderings lacks {min(missing)}")
     for field, kind, form in (
         ("pool_after", int, "layer numbers, such as (1, 3, 5)"),
+        ("stride_2", int, "layer numbers, such as (1,)"),
         ("prune_layers", str, "layer names, such as ('C1',)"),
         ("drops", list | tuple, "(epoch, multiplier) pairs"),
     ):
@@ -51,6 +53,7 @@ def check_names(config: Mapping[str, Any]) -> None:
     """Raise UserError for a word that is not on its list, or a width that cannot be read."""
     for field, valid in (
         ("network", NETWORKS),
+        ("pool", POOLS),
         ("optimizer", tuple(OPTIMIZERS)),
         ("regularizer", tuple(REGULARIZERS)),
         ("wd_mode", tuple(WD_MODES)),
@@ -85,8 +88,13 @@ def check_numbers(config: Mapping[str, Any]) -> None:
         "checkpoint_seconds",
     ):
         at_least(field, config[field], 0)
-    for field in ("batch_size", "reference_batch"):
+    for field in ("batch_size", "reference_batch", "norm_parts", "pad"):
         at_least(field, config[field], 1)
+    if config["batch_size"] % config["norm_parts"]:
+        raise UserError(
+            f"config.norm_parts={config['norm_parts']} does not divide "
+            f"config.batch_size={config['batch_size']}; give 1 or another divisor"
+        )
     for field in ("epochs", "scale", "learning_rate"):
         value = config[field]
         number = isinstance(value, int | float) and math.isfinite(value)

@@ -11,7 +11,9 @@ import math
 import jax
 import jax.numpy as jnp
 
-AUGMENTATIONS = ("flip", "crop", "resized_crop")
+from sparsity_jax.errors import UserError
+
+AUGMENTATIONS = ("flip", "crop", "resized_crop", "pad_crop")
 _AREAS = (0.08, 1.0)  # of a resized crop, as a share of the image
 _RATIOS = (3 / 4, 4 / 3)  # its width over its height
 
@@ -24,7 +26,7 @@ def seen_shape(augment: str, shape: tuple[int, int, int]) -> tuple[int, int, int
         ((224, 224, 3), (32, 32, 3))
     """
     height, width, channels = shape
-    if augment == "flip":
+    if augment in ("flip", "pad_crop"):
         return shape
     return max(1, height * 7 // 8), max(1, width * 7 // 8), channels
 
@@ -64,6 +66,47 @@ def random_crop(key: jax.Array, images: jax.Array, size: tuple[int, int]) -> jax
         return jax.lax.dynamic_slice(image, (*corner, 0), (*size, channels))
 
     return jax.vmap(cut)(images, corners)
+
+
+def pad_crop(key: jax.Array, images: jax.Array, pad: int) -> jax.Array:
+    """Cut a window of each image's own size out of the image with `pad` black pixels around it.
+
+    The usual augmentation of CIFAR (He et al. 2016): pad 4, crop 32. Padding comes before
+    normalisation, as torchvision's RandomCrop pads, so the border is black, not the mean colour.
+
+    Args:
+        key: a JAX random key, used up by this call.
+        images: uint8 (N, H, W, C).
+        pad: pixels on every side; every one of (2 pad + 1)^2 shifts is equally likely.
+
+    Returns:
+        The shifted images, same type and shape.
+
+    Raises:
+        UserError: a pad of half the image or more.
+
+    Example:
+        >>> pad_crop(jax.random.key(0), jnp.zeros((2, 8, 8, 3), jnp.uint8), 2).shape
+        (2, 8, 8, 3)
+    """
+    height, width = images.shape[1:3]
+    check_pad(pad, (height, width))
+    sides = (pad, pad)
+    padded = jnp.pad(images, ((0, 0), sides, sides, (0, 0)))
+    return random_crop(key, padded, (height, width))
+
+
+def check_pad(pad: int, size: tuple[int, int]) -> None:
+    """Raise UserError for a pad that could leave less than half of an image to see.
+
+    Example:
+        >>> check_pad(4, (32, 32))
+    """
+    most = (min(size) - 1) // 2
+    if pad > most:
+        raise UserError(
+            f"config.pad={pad} is half of a {size[0]}x{size[1]} image or more; give at most {most}"
+        )
 
 
 def random_resized_crop(key: jax.Array, images: jax.Array, size: tuple[int, int]) -> jax.Array:

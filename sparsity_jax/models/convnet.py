@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -25,11 +26,14 @@ class Norm(nn.BatchNorm):
     The variance is E[(x - mean)^2], because a dying filter is a nearly constant map, for which
     E[x^2] - E[x]^2 cancels. The running variance is the biased one (PyTorch keeps the unbiased),
     which changes evaluation by a factor n / (n - 1) of the variance, n = batch * height * width.
-    Computed in float32 whatever the type of x, which the answer has again.
+    Computed in float32 whatever the type of x, which the answer has again. With `parts`, every
+    part of the batch is normalised by its own statistics, and the running ones follow the first
+    part's: what a batch divided among devices met in PyTorch's DataParallel.
     """
 
     momentum: float = 0.9
     epsilon: float = 1e-5
+    parts: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -42,36 +46,54 @@ class Norm(nn.BatchNorm):
         if self.use_running_average:
             x = (x - mean.value) * (lax.rsqrt(var.value + self.epsilon) * gamma) + beta
             return x.astype(dtype)
-        x, *observed = lowering.batch_norm(x, gamma, beta, epsilon=self.epsilon)
+        parts = 1 if self.is_initializing() else self.parts  # initialisation is on one image
+        x, *observed = _normalised(x, gamma, beta, self.epsilon, parts)
         if not self.is_initializing():
             for statistic, now in zip((mean, var), observed, strict=True):
                 statistic.value = self.momentum * statistic.value + (1 - self.momentum) * now
         return x.astype(dtype)
 
 
+def _normalised(
+    x: jax.Array, gamma: jax.Array, beta: jax.Array, epsilon: float, parts: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(x normalised part by part, mean and variance of the first part)."""
+    if parts == 1:
+        return lowering.batch_norm(x, gamma, beta, epsilon=epsilon)
+    normalise = functools.partial(lowering.batch_norm, gamma=gamma, beta=beta, epsilon=epsilon)
+    y, means, variances = jax.vmap(normalise)(x.reshape(parts, -1, *x.shape[1:]))
+    return y.reshape(x.shape), means[0], variances[0]
+
+
 class Convolution(nn.Module):
-    """Stride-1 'same' convolution without bias, lowered for the backend at hand."""
+    """'Same' convolution without bias, lowered for the backend at hand."""
 
     filters: int
     kernel: int
+    stride: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.filters)
-        return lowering.conv(x, self.param("kernel", XAVIER_RELU, shape).astype(x.dtype))
+        kernel = self.param("kernel", XAVIER_RELU, shape).astype(x.dtype)
+        return lowering.conv(x, kernel, stride=self.stride)
 
 
 class ConvBlock(nn.Module):
-    """Convolution, BatchNorm, ReLU and, where the plan says so, 2x2 max pooling."""
+    """Convolution, BatchNorm, ReLU and, where the plan says so, pooling."""
 
     conv: Conv
     negative_slope: float
+    pool_kind: str = "max2"
+    norm_parts: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        x = Convolution(self.conv.filters, self.conv.kernel, name="conv")(x)
-        x = rectify(Norm(use_running_average=not train, name="norm")(x), self.negative_slope)
-        return lowering.max_pool(x) if self.conv.pool else x
+        conv = self.conv
+        x = Convolution(conv.filters, conv.kernel, conv.stride, name="conv")(x)
+        norm = Norm(use_running_average=not train, parts=self.norm_parts, name="norm")
+        x = rectify(norm(x), self.negative_slope)
+        return lowering.pool(x, self.pool_kind) if conv.pool else x
 
 
 class DenseBlock(nn.Module):
@@ -79,14 +101,15 @@ class DenseBlock(nn.Module):
 
     features: int
     negative_slope: float
+    norm_parts: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         dense = nn.Dense(
             self.features, use_bias=False, kernel_init=XAVIER_RELU, dtype=x.dtype, name="dense"
         )
-        x = dense(x)
-        return rectify(Norm(use_running_average=not train, name="norm")(x), self.negative_slope)
+        norm = Norm(use_running_average=not train, parts=self.norm_parts, name="norm")
+        return rectify(norm(dense(x)), self.negative_slope)
 
 
 class Logits(nn.Module):
@@ -119,6 +142,7 @@ class ConvNet(nn.Module):
     """
 
     plan: Plan
+    norm_parts: int = 1
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
@@ -128,11 +152,12 @@ class ConvNet(nn.Module):
         all but the norms and the last layer.
         """
         plan, x = self.plan, images
+        slope, parts = plan.negative_slope, self.norm_parts
         for name, conv in zip(plan.layer_names, plan.convs, strict=True):
-            x = ConvBlock(conv, plan.negative_slope, name=name)(x, train=train)
+            x = ConvBlock(conv, slope, plan.pool_kind, parts, name=name)(x, train=train)
         x = _head_inputs(x, plan)
         for name, features in zip(plan.dense_names, plan.dense, strict=False):
-            x = DenseBlock(features, plan.negative_slope, name=name)(x, train=train)
+            x = DenseBlock(features, slope, parts, name=name)(x, train=train)
         return Logits(plan.classes, name=plan.dense_names[-1])(x)
 
 
@@ -156,9 +181,10 @@ def logits(plan: Plan, variables: Mapping[str, Any], images: jax.Array) -> jax.A
 
 
 def train_logits(
-    plan: Plan, variables: Mapping[str, Any], images: jax.Array
+    plan: Plan, variables: Mapping[str, Any], images: jax.Array, *, norm_parts: int = 1
 ) -> tuple[jax.Array, dict[str, Any]]:
     """Logits in training mode, and the running statistics after this batch."""
-    result = ConvNet(plan).apply(variables, images, train=True, mutable=["batch_stats"])
+    net = ConvNet(plan, norm_parts)
+    result = net.apply(variables, images, train=True, mutable=["batch_stats"])
     outputs, changed = cast(tuple[jax.Array, dict[str, Any]], result)
     return outputs, changed["batch_stats"]

@@ -17,47 +17,58 @@ from sparsity_jax.models.winograd import winograd
 METHODS = ("native", "patches", "winograd2", "winograd4")
 
 
-def conv(x: jax.Array, kernel: jax.Array, *, method: str | None = None) -> jax.Array:
-    """Convolve with stride 1 and 'same' zero padding.
+def conv(
+    x: jax.Array, kernel: jax.Array, *, stride: int = 1, method: str | None = None
+) -> jax.Array:
+    """Convolve with 'same' zero padding, at every `stride`-th place.
 
-    y[n, h, w, o] = sum over i, j, c of x[n, h + i - p, w + j - p, c] kernel[i, j, c, o],
+    y[n, h, w, o] = sum over i, j, c of x[n, s h + i - p, s w + j - p, c] kernel[i, j, c, o],
     p = (k - 1) // 2.
 
     Args:
         x: activations (N, H, W, C).
         kernel: weights (k, k, C, O).
-        method: one of METHODS (the Winograd ones need k = 3); None chooses for backend and shapes.
+        stride: s, in both directions.
+        method: one of METHODS (the Winograd ones need k = 3 and s = 1); None chooses for backend
+            and shapes.
 
     Returns:
-        Activations (N, H, W, O).
+        Activations (N, ceil(H / s), ceil(W / s), O).
 
     Raises:
-        ValueError: an unknown method.
+        ValueError: an unknown method, or a Winograd one with a stride.
 
     Example:
         >>> conv(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 8))).shape
         (1, 4, 4, 8)
     """
-    match method or choose(x.shape, kernel.shape, backend=jax.default_backend()):
+    match method or choose(x.shape, kernel.shape, stride=stride, backend=jax.default_backend()):
         case "native":
             layout = ("NHWC", "HWIO", "NHWC")
-            return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=layout)
+            size = kernel.shape[0]
+            pads = [((size - 1) // 2, size // 2)] * 2
+            strides = (stride, stride)
+            return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=layout)
         case "patches":
-            return patches(x, kernel, block=4 if x.shape[-1] <= 4 else 1)
-        case "winograd2":
+            block = 4 if x.shape[-1] <= 4 and stride == 1 else 1
+            return patches(x, kernel, block=block, stride=stride)
+        case "winograd2" if stride == 1:
             return winograd(x, kernel, 2)
-        case "winograd4":
+        case "winograd4" if stride == 1:
             return winograd(x, kernel, 4)
-    raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)}")
+    raise ValueError(f"method {method!r} is not one of {', '.join(METHODS)} with stride {stride}")
 
 
-def choose(x_shape: tuple[int, ...], kernel_shape: tuple[int, ...], *, backend: str) -> str:
+def choose(
+    x_shape: tuple[int, ...], kernel_shape: tuple[int, ...], *, backend: str, stride: int = 1
+) -> str:
     """Name the fastest method, as measured layer by layer in whole training steps.
 
     Args:
         x_shape: (N, H, W, C).
         kernel_shape: (k, k, C, O).
         backend: 'cpu', 'gpu' or 'tpu'.
+        stride: of the convolution.
 
     Returns:
         One of METHODS.
@@ -69,9 +80,56 @@ def choose(x_shape: tuple[int, ...], kernel_shape: tuple[int, ...], *, backend: 
     if backend != "cpu":
         return "native"
     smaller_side = min(x_shape[1:3])
-    if kernel_shape[0] != 3 or kernel_shape[2] < 8 or smaller_side < 2:
+    if stride > 1 or kernel_shape[0] != 3 or kernel_shape[2] < 8 or smaller_side < 2:
         return "patches"
     return "winograd4" if smaller_side > 2 else "winograd2"
+
+
+def pool(x: jax.Array, kind: str) -> jax.Array:
+    """Pool with stride 2.
+
+    Args:
+        x: activations (N, H, W, C).
+        kind: 'max2', the maximum of 2x2 squares; 'max3', of overlapping 3x3 squares; 'max3_padded',
+            the same with a border that never is the maximum; 'avg2', the mean of 2x2 squares.
+
+    Returns:
+        Activations with sides H // 2; (H - 1) // 2 for 'max3'; (H + 1) // 2 for 'max3_padded'.
+
+    Raises:
+        ValueError: an unknown kind.
+
+    Example:
+        >>> x = jnp.ones((1, 32, 32, 3))
+        >>> [pool(x, kind).shape[1] for kind in ("max2", "max3", "max3_padded")]
+        [16, 15, 16]
+    """
+    match kind:
+        case "max2":
+            return max_pool(x)
+        case "max3":
+            return _max_pool_3x3(x)
+        case "max3_padded":
+            border = ((0, 0), (1, 1), (1, 1), (0, 0))
+            return _max_pool_3x3(jnp.pad(x, border, constant_values=-jnp.inf))
+        case "avg2":
+            height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+            corners = [x[:, i:height:2, j:width:2] for i in (0, 1) for j in (0, 1)]
+            return (corners[0] + corners[1] + corners[2] + corners[3]) / 4
+    raise ValueError(f"pooling {kind!r} is not max2, max3, max3_padded or avg2")
+
+
+def _max_pool_3x3(x: jax.Array) -> jax.Array:
+    """Maximum of 3x3 squares, stride 2; the first of equal values, by rows, gets the gradient."""
+    if jax.default_backend() == "tpu":
+        return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID")
+    for axis in (2, 1):
+        size = (x.shape[axis] - 1) // 2
+        shifted = [lax.slice_in_dim(x, i, i + 2 * size - 1, 2, axis) for i in range(3)]
+        x = shifted[0]
+        for other in shifted[1:]:
+            x = jnp.where(other > x, other, x)
+    return x
 
 
 def max_pool(x: jax.Array) -> jax.Array:

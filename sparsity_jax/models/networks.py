@@ -6,6 +6,7 @@ are not published and default to 2x2 max pooling after C1, C3, C5, as in VGG bef
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from sparsity_jax.errors import UserError
@@ -126,9 +127,21 @@ def make_plan(
     input_shape: tuple[int, int, int],
     width: str | float = "64-1x",
     pool_after: Sequence[int] = (1, 3, 5),
+    pool: str = "max2",
+    stride_2: Sequence[int] = (),
     negative_slope: float = 0.0,
 ) -> Plan:
     """The plan of a network by name.
+
+    Args:
+      network: one of NETWORKS.
+      classes: outputs.
+      input_shape: (height, width, channels).
+      width: as `parse_width` reads it.
+      pool_after: BasicNet's pooling positions; VGG has its own.
+      pool: how both pool: one of plans.POOLS.
+      stride_2: numbers of the convolutions that have stride 2.
+      negative_slope: of the leaky ReLU; 0 is the ReLU.
 
     Raises:
       UserError: an unknown network (the known ones are named), or sizes that do not fit.
@@ -140,17 +153,33 @@ def make_plan(
     if network not in NETWORKS:
         raise UserError(f"network={network!r} is not known; valid are {', '.join(NETWORKS)}")
     if network == "BasicNet":
-        return basicnet(
+        plan = basicnet(
             classes=classes,
             input_shape=input_shape,
             width=width,
             pool_after=pool_after,
             negative_slope=negative_slope,
         )
-    return vgg(
-        network,
-        classes=classes,
-        input_shape=input_shape,
-        width=width,
-        negative_slope=negative_slope,
+    else:
+        plan = vgg(
+            network,
+            classes=classes,
+            input_shape=input_shape,
+            width=width,
+            negative_slope=negative_slope,
+        )
+    return _strided(dataclasses.replace(plan, pool_kind=pool), stride_2)
+
+
+def _strided(plan: Plan, stride_2: Sequence[int]) -> Plan:
+    """The plan with stride 2 in the convolutions of these numbers."""
+    for place in stride_2:
+        if place not in range(1, len(plan.convs) + 1):
+            raise UserError(
+                f"stride_2={place} is not a layer of {plan.name}; valid are 1 to {len(plan.convs)}"
+            )
+    convs = tuple(
+        dataclasses.replace(conv, stride=2 if place in stride_2 else 1)
+        for place, conv in enumerate(plan.convs, start=1)
     )
+    return dataclasses.replace(plan, convs=convs)

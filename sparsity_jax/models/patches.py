@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 
-def patches(x: jax.Array, kernel: jax.Array, *, block: int = 1) -> jax.Array:
-    """Convolve with stride 1 and 'same' zero padding: every window of x as a row, times the kernel.
+def patches(x: jax.Array, kernel: jax.Array, *, block: int = 1, stride: int = 1) -> jax.Array:
+    """Convolve with 'same' zero padding: every window of x as a row, times the kernel.
 
     A row serves `block` neighbouring outputs, with the kernel repeated at each offset. For few
     channels the rows of single outputs are mostly copies of each other, and copying them costs
@@ -14,10 +14,11 @@ def patches(x: jax.Array, kernel: jax.Array, *, block: int = 1) -> jax.Array:
     Args:
         x: activations (N, H, W, C).
         kernel: weights (k, k, C, O).
-        block: outputs per row.
+        block: outputs per row; 1 where there is a stride.
+        stride: rows and columns from one window to the next.
 
     Returns:
-        Activations (N, H, W, O).
+        Activations (N, ceil(H / stride), ceil(W / stride), O).
 
     Example:
         >>> patches(jnp.ones((1, 4, 4, 3)), jnp.ones((5, 5, 3, 8)), block=4).shape
@@ -29,16 +30,17 @@ def patches(x: jax.Array, kernel: jax.Array, *, block: int = 1) -> jax.Array:
     after = blocks * block - width + size - 1 - before
     x = jnp.pad(x, ((0, 0), (before, size - 1 - before), (before, after), (0, 0)))
     if block == 1:
-        strips = [x[:, :, j : j + width] for j in range(size)]
+        strips = [x[:, :, j : j + width : stride] for j in range(size)]
         strip = jnp.concatenate(strips, axis=-1)
     else:
         strips = [x[:, :, j * block : j * block + reach] for j in range(blocks)]
         strip = jnp.stack(strips, axis=2).reshape(n, -1, blocks, reach * channels)
-    rows = jnp.concatenate([strip[:, i : i + height] for i in range(size)], axis=-1)
+    rows = jnp.concatenate([strip[:, i : i + height : stride] for i in range(size)], axis=-1)
     shifted = [jnp.pad(kernel, ((0, 0), (b, block - 1 - b), (0, 0), (0, 0))) for b in range(block)]
     matrix = jnp.stack(shifted, axis=3).reshape(size * reach * channels, block * filters)
     y = _product(rows.reshape(-1, len(matrix)), matrix)
-    return y.reshape(n, height, blocks * block, filters)[:, :, :width]
+    tall, wide = (-(-side // stride) for side in (height, width))
+    return y.reshape(n, tall, -1, filters)[:, :, :wide]
 
 
 @jax.custom_vjp

@@ -13,16 +13,18 @@ from typing import Any
 
 from sparsity_jax.errors import UserError
 
+POOLS = ("max2", "max3", "max3_padded", "avg2")  # window 2 or 3, stride 2
 HeadPool = str | tuple[int, int]  # 'global', 'flatten', or (window, stride) of an average pool
 
 
 @dataclasses.dataclass(frozen=True)
 class Conv:
-    """One convolution: `filters` outputs, a square `kernel`, 2x2 max pooling after it or not."""
+    """One convolution: `filters` outputs, a square `kernel`, a stride, pooling after it or not."""
 
     filters: int
     kernel: int = 3
     pool: bool = False
+    stride: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Plan:
       dense: widths of the hidden dense layers F1 ..., each followed by BatchNorm and ReLU.
       classes: outputs of the last dense layer.
       negative_slope: slope of the ReLU below zero (0 is the plain ReLU; Table S2 uses 0.01, 0.1).
+      pool_kind: what pools after a convolution: one of POOLS.
 
     Example:
       >>> plan = Plan('tiny', (Conv(8, pool=True), Conv(16)), (8, 8, 1), 'global', (), 2)
@@ -52,13 +55,14 @@ class Plan:
     dense: tuple[int, ...]
     classes: int
     negative_slope: float = 0.0
+    pool_kind: str = "max2"
 
     def __post_init__(self) -> None:
         if min(self.map_shapes[-1][:2]) < 1 or min(self.head_map[:2]) < 1:
             h, w, _ = self.input_shape
             raise UserError(
                 f"{self.name} pools a {h}x{w} image down to nothing; use larger images, fewer "
-                "pooling positions (pool_after) or another head"
+                "pooling positions (pool_after) or strides (stride_2), or another head"
             )
 
     @property
@@ -92,12 +96,19 @@ class Plan:
     @property
     def map_shapes(self) -> tuple[tuple[int, int, int], ...]:
         """(height, width, channels) after every convolution and its pooling, as (H, W, C)."""
-        height, width, _ = self.input_shape
-        shapes = []
+        return tuple(
+            _pooled(shape, self.pool_kind) if conv.pool else shape
+            for shape, conv in zip(self.conv_shapes, self.convs, strict=True)
+        )
+
+    @property
+    def conv_shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """(height, width, filters) that every convolution computes, before pooling."""
+        before, shapes = self.input_shape, []
         for conv in self.convs:
-            if conv.pool:
-                height, width = height // 2, width // 2
+            height, width = (-(-side // conv.stride) for side in before[:2])
             shapes.append((height, width, conv.filters))
+            before = _pooled(shapes[-1], self.pool_kind) if conv.pool else shapes[-1]
         return tuple(shapes)
 
     @property
@@ -140,7 +151,15 @@ class Plan:
             dense=tuple(fields["dense"]),
             classes=fields["classes"],
             negative_slope=fields["negative_slope"],
+            pool_kind=fields.get("pool_kind", "max2"),
         )
+
+
+def _pooled(shape: tuple[int, int, int], kind: str) -> tuple[int, int, int]:
+    """(H, W, C) after pooling: sides rounded down; up where padded; (side - 1) // 2 for 3x3."""
+    extra = {"max3": -1, "max3_padded": 1}.get(kind, 0)
+    height, width, channels = shape
+    return (height + extra) // 2, (width + extra) // 2, channels
 
 
 def _window(head_pool: Any) -> tuple[int, int]:

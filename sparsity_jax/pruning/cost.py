@@ -36,7 +36,8 @@ class Cost:
 def cost(plan: Plan) -> Cost:
     """Count filters, parameters and multiply-accumulates of a plan.
 
-    macs = sum over l of height_l * width_l * k_l^2 * in_l * out_l + sum of dense in * out
+    macs = sum over l of height_l * width_l * k_l^2 * in_l * out_l + sum of dense in * out,
+    height_l and width_l those of the convolution's output, before pooling.
 
     Additions of BatchNorm, pooling and biases are left out of `macs`, as usual.
 
@@ -81,8 +82,7 @@ def params_pruned_pct(plan: Plan, smaller: Plan) -> float:
 
 
 def _conv_macs(plan: Plan) -> int:
-    places = [plan.input_shape[:2], *(shape[:2] for shape in plan.map_shapes[:-1])]
     return sum(
-        math.prod(place) * conv.kernel**2 * inputs * conv.filters
-        for place, conv, inputs in zip(places, plan.convs, plan.conv_inputs, strict=True)
+        math.prod(shape) * conv.kernel**2 * inputs
+        for shape, conv, inputs in zip(plan.conv_shapes, plan.convs, plan.conv_inputs, strict=True)
     )

@@ -168,7 +168,8 @@ def _evaluation(plan: Plan, variables: Mapping[str, Any]) -> Callable[[Any], jax
 
     def plain(next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
         if isinstance(context.module, Convolution) and context.method_name == "__call__":
-            return lowering.conv(args[0], kernels[context.module.path[-2]], method="native")
+            kernel, stride = kernels[context.module.path[-2]], context.module.stride
+            return lowering.conv(args[0], kernel, stride=stride, method="native")
         return next_fun(*args, **kwargs)
 
     def evaluate(images: Any) -> Any:

@@ -30,11 +30,7 @@ def member_bytes(setup: Setup) -> int:
       21
     """
     plan = setup.plan
-    seen = (plan.input_shape, *plan.map_shapes[:-1])  # by each convolution
-    outputs = math.prod(plan.input_shape) + sum(
-        height * width * conv.filters
-        for (height, width, _), conv in zip(seen, plan.convs, strict=True)
-    )
+    outputs = math.prod(plan.input_shape) + sum(math.prod(shape) for shape in plan.conv_shapes)
     hypers = Hypers(*(jnp.float32(0),) * 5, seed=jnp.uint32(0))
     state = jax.eval_shape(functools.partial(init_state, setup), hypers)
     state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))

@@ -40,6 +40,8 @@ class Setup:
     drops: tuple[tuple[int, float], ...]
     flip: bool
     augment: str = "flip"  # one of data.augment.AUGMENTATIONS
+    pad: int = 0  # of pad_crop
+    norm_parts: int = 1  # parts of a batch that BatchNorm normalises each by itself
     slimming: bool = False  # with an L1 penalty on gamma; without one, its word is left out
     precision: str = "float32"  # of activations and products; parameters are float32 always
 
@@ -85,6 +87,8 @@ def make_setup(run: Run, plan: Plan, train_size: int) -> Setup:
         drops=run.drop_steps(train_size),
         flip=run.flip,
         augment=run.augment,
+        pad=run.pad if run.augment == "pad_crop" else 0,
+        norm_parts=run.norm_parts,
         slimming=run.gamma_l1 > 0,
         precision=run.precision,
     )

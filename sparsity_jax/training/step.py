@@ -17,7 +17,13 @@ import optax
 from jax import lax
 from jax.sharding import Sharding
 
-from sparsity_jax.data.augment import flip, normalise, random_crop, random_resized_crop
+from sparsity_jax.data.augment import (
+    flip,
+    normalise,
+    pad_crop,
+    random_crop,
+    random_resized_crop,
+)
 from sparsity_jax.models.convnet import train_logits
 from sparsity_jax.training.loss import cross_entropy
 from sparsity_jax.training.order import epoch_order
@@ -160,6 +166,9 @@ def augmented(
     if crop is not None:
         key = jax.random.fold_in(random_key(hypers, "crop"), step)
         images = crop(key, images, setup.plan.input_shape[:2])
+    if setup.augment == "pad_crop":
+        key = jax.random.fold_in(random_key(hypers, "crop"), step)
+        images = pad_crop(key, images, setup.pad)
     images = normalise(images, mean, std)
     if setup.flip:
         images = flip(jax.random.fold_in(random_key(hypers, "flip"), step), images)
@@ -177,7 +186,9 @@ def train_step(
 
     def loss_of(params: Params) -> tuple[jax.Array, Params]:
         variables = {"params": params, "batch_stats": state.batch_stats}
-        logits, batch_stats = train_logits(setup.plan, variables, images.astype(setup.precision))
+        logits, batch_stats = train_logits(
+            setup.plan, variables, images.astype(setup.precision), norm_parts=setup.norm_parts
+        )
         losses = cross_entropy(logits, labels)
         return jnp.mean(losses), batch_stats
 

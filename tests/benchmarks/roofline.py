@@ -58,7 +58,7 @@ def count(plan: Plan, batch: int) -> Counted:
     forward and read backward; their gradients are written and read. Caches may spare some of it.
     """
     found, first = cost(plan), plan.convs[0]
-    places = [plan.input_shape[:2], *(shape[:2] for shape in plan.map_shapes[:-1])]
+    places = [shape[:2] for shape in plan.conv_shapes]
     macs_of_c1 = math.prod(places[0]) * first.kernel**2 * plan.input_shape[2] * first.filters
     outputs = sum(math.prod(place) * c.filters for place, c in zip(places, plan.convs, strict=True))
     inputs = sum(math.prod(shape) for shape in plan.map_shapes)

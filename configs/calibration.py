@@ -1,0 +1,37 @@
+"""Which reading of what the paper leaves open gives its numbers?
+
+Reproduces: nothing by itself; it decides how Table 6's 32-0.25x rows, and then all tables, are run.
+Command: python -m sparsity_jax.main --config=configs/calibration.py[:cifar10|cifar100|NAME]
+  where NAME is a candidate of sparsity_jax/calibration.py: that one on both data sets. Then
+  `python -m sparsity_jax.report calibration WORKDIR ...` prints all beside the published numbers.
+Runs: 36 x 406,250 steps; :cifar10 18; :cifar100 18; :NAME 2. --config.scale=0.12 screens (48,750
+  steps), scale 1 decides.
+Time: one CPU core: 12 to 20 min a screening, 1 to 2.5 hours at full length. H200: not measured.
+Expect: CIFAR10 / CIFAR100: training loss 0.22 / 0.51, test loss 0.44 / 2.05, test error 13.4 /
+  43.4 %, 23 / 0 % inactive.
+"""
+
+from ml_collections import ConfigDict
+
+from sparsity_jax.calibration import CANDIDATES, DATASETS, WIDTH
+from sparsity_jax.errors import UserError
+from sparsity_jax.settings import default_config
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+    names = [each.name for each in CANDIDATES]
+    if arg not in (None, *DATASETS, *names):
+        valid = ", ".join((*DATASETS, *names))
+        raise UserError(f"configs/calibration.py:{arg} is not known; valid are {valid}")
+    config = default_config()
+    config.name = "calibration" if arg is None else f"calibration_{arg}"
+    config.data = arg if arg in DATASETS else DATASETS[0]
+    config.width = WIDTH
+    config.latency_seconds = 0.0
+    config.sweep = tuple(
+        {"data": dataset, **each.settings}
+        for each in CANDIDATES
+        for dataset in DATASETS
+        if arg in (None, dataset, each.name)
+    )
+    return config
