@@ -13,11 +13,11 @@ Expect: beta all negative with Adam, partly positive with SGD; a spike of gamma 
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over
+from sparsity_jax.config.paper_tasks import paper_sweep, rescaled_for_short_runs, strengths
 
-GRID = (*over("adam", "l2", 1e-5, 1e-4), *over("sgd", "l2", 5e-4))
+GRID = (*strengths("adam", "l2", 1e-5, 1e-4), *strengths("sgd", "l2", 5e-4))
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"cifar100": GRID, "renderings": adapted(GRID)}
-    return grid("figure2", arg, tasks=tasks)
+    tasks = {"cifar100": GRID, "renderings": rescaled_for_short_runs(GRID)}
+    return paper_sweep("figure2", arg, tasks=tasks)

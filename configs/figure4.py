@@ -8,7 +8,7 @@ Runs: 3 x 40,000 steps; :renderings 3 x 40,000. In miniature give --config.scale
 Time: 2 CPU cores, estimated from the time of a step: 8 min; :renderings 8 min. H200, TPU v5e-8: not
   measured.
 Expect: Adam + L2 decays fastest. The figure itself is a simulation that no training records, so no
-  report shows it: python -m sparsity_jax.report.low_gradient --out=figure4.png draws it for all
+  report shows it: python -m sparsity_jax.report.figures.low_gradient draws it for all
   seven optimizers, and notebooks/selectivity_and_dynamics.ipynb goes through it with simulate of
   sparsity_jax.sparsity.low_gradient. The runs here are its counterpart in training: the report's
   gamma_beta_ridges and filters_alive show how fast gammas fall in them.
@@ -16,11 +16,15 @@ Expect: Adam + L2 decays fastest. The figure itself is a simulation that no trai
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import grid, over
+from sparsity_jax.config.paper_tasks import paper_sweep, strengths
 
-GRID = (*over("adam", "l2", 1e-3), *over("adam", "wd", 1e-3), *over("sgd", "l2", 1e-3))
+GRID = (
+    *strengths("adam", "l2", 1e-3),
+    *strengths("adam", "wd", 1e-3),
+    *strengths("sgd", "l2", 1e-3),
+)
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
     tasks = {"renderings": GRID}
-    return grid("figure4", arg, tasks=tasks)
+    return paper_sweep("figure4", arg, tasks=tasks)

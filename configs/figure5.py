@@ -15,11 +15,11 @@ Expect: more selective filters alive with the larger batch; % inactive by Tables
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over, times
+from sparsity_jax.config.paper_tasks import paper_sweep, product, rescaled_for_short_runs, strengths
 
-CIFAR = times(over("adam", "l2", 1e-4), "batch_size", (40, 160))
-TINY = times(over("adam", "l2", 1e-4), "batch_size", (40, 120))
-HARDER = times(CIFAR, "renderings.background", ("clean", "cluttered"))
+CIFAR = product(strengths("adam", "l2", 1e-4), "batch_size", (40, 160))
+TINY = product(strengths("adam", "l2", 1e-4), "batch_size", (40, 120))
+HARDER = product(CIFAR, "renderings.background", ("clean", "cluttered"))
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
@@ -27,6 +27,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
         "cifar10": CIFAR,
         "cifar100": CIFAR,
         "tiny_imagenet": TINY,
-        "renderings": adapted(HARDER),
+        "renderings": rescaled_for_short_runs(HARDER),
     }
-    return grid("figure5", arg, tasks=tasks)
+    return paper_sweep("figure5", arg, tasks=tasks)

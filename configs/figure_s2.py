@@ -11,11 +11,11 @@ Expect: as Figure 3; % inactive by Table 1: Adam L2 1e-4 70, SGD L2 5e-4 9.
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over
+from sparsity_jax.config.paper_tasks import paper_sweep, rescaled_for_short_runs, strengths
 
-GRID = (*over("adam", "l2", 1e-5, 1e-4), *over("sgd", "l2", 1e-4, 5e-4))
+GRID = (*strengths("adam", "l2", 1e-5, 1e-4), *strengths("sgd", "l2", 1e-4, 5e-4))
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"cifar10": GRID, "renderings": adapted(GRID)}
-    return grid("figure_s2", arg, tasks=tasks)
+    tasks = {"cifar10": GRID, "renderings": rescaled_for_short_runs(GRID)}
+    return paper_sweep("figure_s2", arg, tasks=tasks)

@@ -7,19 +7,19 @@ Runs: 7 x 40,000 steps; :renderings 7 x 40,000. In miniature give --config.scale
 Time: 2 CPU cores, estimated from the time of a step: 19 min; :renderings 19 min. H200, TPU v5e-8:
   not measured.
 Expect: no number is published. The figure itself is a simulation that no training records, so no
-  report shows it: python -m sparsity_jax.report.low_gradient --out=figure_s3.png draws it, for all
+  report shows it: python -m sparsity_jax.report.figures.low_gradient draws it, for all
   seven optimizers with L2 and weight decay. The runs here are its counterpart in training: the
   report's gamma_beta_ridges and filters_alive show how fast gammas fall in them.
 """
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import grid, over
+from sparsity_jax.config.paper_tasks import paper_sweep, strengths
 
 OPTIMIZERS = ("sgd", "adam", "amsgrad", "adamax", "rmsprop", "adadelta", "adagrad")
-GRID = tuple(settings for name in OPTIMIZERS for settings in over(name, "l2", 1e-3))
+GRID = tuple(settings for name in OPTIMIZERS for settings in strengths(name, "l2", 1e-3))
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
     tasks = {"renderings": GRID}
-    return grid("figure_s3", arg, tasks=tasks)
+    return paper_sweep("figure_s3", arg, tasks=tasks)

@@ -12,14 +12,14 @@ Expect: 70 % inactive before clean, 57 % before cluttered backgrounds (Adam, L2 
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over, times
+from sparsity_jax.config.paper_tasks import paper_sweep, product, rescaled_for_short_runs, strengths
 
 BACKGROUNDS = ("clean", "cluttered")
-BASE = over("adam", "l2", 1e-4)
-PAPER = times(BASE, "data", tuple(f"objectnet3d:{name}" for name in BACKGROUNDS))
-OURS = times(adapted(BASE), "renderings.background", BACKGROUNDS)
+BASE = strengths("adam", "l2", 1e-4)
+PAPER = product(BASE, "data", tuple(f"objectnet3d:{name}" for name in BACKGROUNDS))
+OURS = product(rescaled_for_short_runs(BASE), "renderings.background", BACKGROUNDS)
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
     tasks = {"objectnet3d": PAPER, "renderings": OURS}
-    return grid("figure_s4", arg, tasks=tasks)
+    return paper_sweep("figure_s4", arg, tasks=tasks)

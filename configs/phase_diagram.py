@@ -20,11 +20,11 @@ from collections.abc import Mapping
 
 from ml_collections import ConfigDict
 
+from sparsity_jax.config.paper_tasks import Settings, paper_sweep, product, strengths
 from sparsity_jax.errors import UserError
-from sparsity_jax.grids import Settings, grid, over, times
 
 STRENGTHS = (1e-4, 3e-4, 1e-3, 2e-3, 5e-3, 1e-2)
-ADAM, SGD = over("adam", "l2", *STRENGTHS), over("sgd", "l2", *STRENGTHS)
+ADAM, SGD = strengths("adam", "l2", *STRENGTHS), strengths("sgd", "l2", *STRENGTHS)
 FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0)  # of the paper's learning rates: 1e-3 for Adam, 0.1 for SGD
 
 
@@ -35,11 +35,11 @@ def rates(paper: float) -> tuple[float, ...]:
 
 PLANES: Mapping[str, tuple[Settings, ...]] = {
     "learning_rate": (
-        *times(ADAM, "learning_rate", rates(1e-3)),
-        *times(SGD, "learning_rate", rates(0.1)),
+        *product(ADAM, "learning_rate", rates(1e-3)),
+        *product(SGD, "learning_rate", rates(0.1)),
     ),
-    "batch_size": times((*ADAM, *SGD), "batch_size", (10, 20, 40, 80, 160)),
-    "width": times((*ADAM, *SGD), "width", ("0.0625", "0.125", "0.25", "0.375", "0.5")),
+    "batch_size": product((*ADAM, *SGD), "batch_size", (10, 20, 40, 80, 160)),
+    "width": product((*ADAM, *SGD), "width", ("0.0625", "0.125", "0.25", "0.375", "0.5")),
 }
 
 
@@ -48,6 +48,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     if plane not in PLANES:
         known = ", ".join(PLANES)
         raise UserError(f"configs/phase_diagram.py:{arg} is not known; valid are {known}")
-    config = grid("phase_diagram", None, tasks={"renderings": PLANES[plane]})
+    config = paper_sweep("phase_diagram", None, tasks={"renderings": PLANES[plane]})
     config.name = f"phase_diagram_{plane}"
     return config

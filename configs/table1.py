@@ -17,30 +17,30 @@ Expect: CIFAR10 / CIFAR100, % inactive by gamma at % test error: Adam L2 1e-4 70
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import grid, over
+from sparsity_jax.config.paper_tasks import paper_sweep, strengths
 
 GRID = (
-    *over("sgd", "l2", 2e-3, 1e-3, 5e-4, 2e-4, 1e-4, 1e-5),
-    *over("sgd", "none"),
-    *over("adam", "l2", 1e-2, 2e-3, 1e-3, 1e-4, 1e-5, 1e-6),
-    *over("adam", "none"),
-    *over("adadelta", "l2", 1e-2, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4),
-    *over("adagrad", "l2", 2e-2, 1e-2, 5e-3, 1e-3, 1e-4),
-    *over("sgd", "wd", 1e-2, 1e-3, 5e-4, 2e-4, 1e-4),
-    *over("adam", "wd", 1e-2, 1e-3, 5e-4, 2e-4, 1e-4),
+    *strengths("sgd", "l2", 2e-3, 1e-3, 5e-4, 2e-4, 1e-4, 1e-5),
+    *strengths("sgd", "none"),
+    *strengths("adam", "l2", 1e-2, 2e-3, 1e-3, 1e-4, 1e-5, 1e-6),
+    *strengths("adam", "none"),
+    *strengths("adadelta", "l2", 1e-2, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4),
+    *strengths("adagrad", "l2", 2e-2, 1e-2, 5e-3, 1e-3, 1e-4),
+    *strengths("sgd", "wd", 1e-2, 1e-3, 5e-4, 2e-4, 1e-4),
+    *strengths("adam", "wd", 1e-2, 1e-3, 5e-4, 2e-4, 1e-4),
 )
 # In miniature, one run more for each claim that the paper makes by other tables.
 CLAIMS = (
-    *over("amsgrad", "l2", 1e-3),
-    *over("adam", "l2", 1e-3, negative_slope=0.01),
-    *over("adam", "l2", 1e-3, gamma_lr_scale=0.1),
-    *over("adam", "l2", 1e-3, beta_init=1.0),
-    *over("adam", "l2", 1e-3, batch_size=80),
-    *over("adam", "l2", 1e-3, width="0.125"),
-    *over("adam", "l2", 1e-3, **{"renderings.background": "cluttered"}),
+    *strengths("amsgrad", "l2", 1e-3),
+    *strengths("adam", "l2", 1e-3, negative_slope=0.01),
+    *strengths("adam", "l2", 1e-3, gamma_lr_scale=0.1),
+    *strengths("adam", "l2", 1e-3, beta_init=1.0),
+    *strengths("adam", "l2", 1e-3, batch_size=80),
+    *strengths("adam", "l2", 1e-3, width="0.125"),
+    *strengths("adam", "l2", 1e-3, **{"renderings.background": "cluttered"}),
 )
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
     tasks = {"cifar10": GRID, "cifar100": GRID, "renderings": (*GRID, *CLAIMS)}
-    return grid("table1", arg, tasks=tasks)
+    return paper_sweep("table1", arg, tasks=tasks)

@@ -13,14 +13,21 @@ Expect: Table 10 is not in the published text available to us, not one number; t
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import Settings, adapted, grid, over
+from sparsity_jax.config.paper_tasks import (
+    Settings,
+    paper_sweep,
+    rescaled_for_short_runs,
+    strengths,
+)
 
-GRID = over("adam", "l2", 1e-3, 1e-4)  # the strengths of Table 2: the table's own are not known
+GRID = strengths(
+    "adam", "l2", 1e-3, 1e-4
+)  # the strengths of Table 2: the table's own are not known
 
 
 def slimming(prune_fraction: float) -> tuple[Settings, ...]:
     """Network Slimming: an L1 penalty on gamma while SGD trains, then pruned and trained on."""
-    return over(
+    return strengths(
         "sgd",
         "l2",
         1e-4,
@@ -35,6 +42,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     tasks = {
         "cifar10": (*GRID, *slimming(0.7)),
         "cifar100": (*GRID, *slimming(0.5)),
-        "renderings": (*adapted(GRID), *slimming(0.5)),
+        "renderings": (*rescaled_for_short_runs(GRID), *slimming(0.5)),
     }
-    return grid("table10", arg, tasks=tasks, network="VGG-19")
+    return paper_sweep("table10", arg, tasks=tasks, network="VGG-19")

@@ -12,16 +12,16 @@ Expect: % of C1 ... C7 inactive: Adam L2 1e-4 41 20 9 33 34 67 55, 36.6 % test e
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over
+from sparsity_jax.config.paper_tasks import paper_sweep, rescaled_for_short_runs, strengths
 
 GRID = (
-    *over("adam", "l2", 1e-3, 1e-4),
-    *over("adam", "wd", 2e-4, 1e-4),
-    *over("sgd", "l2", 1e-3, 5e-4),
-    *over("sgd", "wd", 1e-3, 5e-4),
+    *strengths("adam", "l2", 1e-3, 1e-4),
+    *strengths("adam", "wd", 2e-4, 1e-4),
+    *strengths("sgd", "l2", 1e-3, 5e-4),
+    *strengths("sgd", "wd", 1e-3, 5e-4),
 )
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"cifar100": GRID, "renderings": adapted(GRID)}
-    return grid("table2", arg, tasks=tasks)
+    tasks = {"cifar100": GRID, "renderings": rescaled_for_short_runs(GRID)}
+    return paper_sweep("table2", arg, tasks=tasks)

@@ -13,14 +13,14 @@ Expect: CIFAR10 / CIFAR100, % inactive: L2 1e-3, batch 20, 40, 80: 82 83 80 / 79
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over, times
+from sparsity_jax.config.paper_tasks import paper_sweep, product, rescaled_for_short_runs, strengths
 
 GRID = (
-    *times(over("adam", "l2", 1e-3), "batch_size", (20, 40, 80)),
-    *times(over("adam", "l2", 1e-4), "batch_size", (20, 40, 80, 160)),
+    *product(strengths("adam", "l2", 1e-3), "batch_size", (20, 40, 80)),
+    *product(strengths("adam", "l2", 1e-4), "batch_size", (20, 40, 80, 160)),
 )
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"cifar10": GRID, "cifar100": GRID, "renderings": adapted(GRID)}
-    return grid("table3", arg, tasks=tasks)
+    tasks = {"cifar10": GRID, "cifar100": GRID, "renderings": rescaled_for_short_runs(GRID)}
+    return paper_sweep("table3", arg, tasks=tasks)

@@ -13,15 +13,15 @@ Expect: % inactive: SGD 0, Adam 63, 48, 26; test error 45.0 % (SGD), 47.7, 48.4,
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over, times
+from sparsity_jax.config.paper_tasks import paper_sweep, product, rescaled_for_short_runs, strengths
 
 # The text does not say how SGD was regularized: ours is with L2 1e-4, as Adam was.
 GRID = (
-    *over("sgd", "l2", 1e-4, batch_size=40),
-    *times(over("adam", "l2", 1e-4), "batch_size", (20, 40, 120)),
+    *strengths("sgd", "l2", 1e-4, batch_size=40),
+    *product(strengths("adam", "l2", 1e-4), "batch_size", (20, 40, 120)),
 )
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"tiny_imagenet": GRID, "renderings": adapted(GRID)}
-    return grid("table4", arg, tasks=tasks)
+    tasks = {"tiny_imagenet": GRID, "renderings": rescaled_for_short_runs(GRID)}
+    return paper_sweep("table4", arg, tasks=tasks)

@@ -12,11 +12,11 @@ Expect: 0.2 and 0.0 % inactive at 38.0 and 32.9 % test error (top 5: 15.9 and 12
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over, times
+from sparsity_jax.config.paper_tasks import paper_sweep, product, rescaled_for_short_runs, strengths
 
-GRID = times(over("adam", "l2", 1e-4), "batch_size", (64, 256))
+GRID = product(strengths("adam", "l2", 1e-4), "batch_size", (64, 256))
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"imagenet2012": GRID, "renderings": adapted(GRID)}
-    return grid("table5", arg, tasks=tasks)
+    tasks = {"imagenet2012": GRID, "renderings": rescaled_for_short_runs(GRID)}
+    return paper_sweep("table5", arg, tasks=tasks)

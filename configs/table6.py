@@ -13,14 +13,18 @@ Expect: CIFAR10 / CIFAR100, % inactive: 64-1x 70 / 46, 64-0.5x 51 / 10, 32-0.25x
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over, times
+from sparsity_jax.config.paper_tasks import paper_sweep, product, rescaled_for_short_runs, strengths
 
 WIDTHS = ("64-1x", "64-0.5x", "32-0.25x")
 NARROW = ("0.25", "0.125", "0.0625")  # in miniature
-BASE = over("adam", "l2", 1e-4)
-GRID = times(BASE, "width", WIDTHS)
+BASE = strengths("adam", "l2", 1e-4)
+GRID = product(BASE, "width", WIDTHS)
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"cifar10": GRID, "cifar100": GRID, "renderings": times(adapted(BASE), "width", NARROW)}
-    return grid("table6", arg, tasks=tasks)
+    tasks = {
+        "cifar10": GRID,
+        "cifar100": GRID,
+        "renderings": product(rescaled_for_short_runs(BASE), "width", NARROW),
+    }
+    return paper_sweep("table6", arg, tasks=tasks)

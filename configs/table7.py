@@ -13,12 +13,12 @@ Expect: CIFAR10 / CIFAR100, % of features pruned: 86, 84, 83 / 76, 69, 69 at 7.2
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over, times
+from sparsity_jax.config.paper_tasks import paper_sweep, product, rescaled_for_short_runs, strengths
 
-GRID = times(over("adam", "l2", 1e-4), "batch_size", (40, 80, 160))
+GRID = product(strengths("adam", "l2", 1e-4), "batch_size", (40, 80, 160))
 # Li et al. train with SGD, drop half of C1 and of C8 ... C13 by their L1 norm, then train on
 # for 40 epochs. The paper quotes their numbers; how our run is regularized is our choice.
-LI_ET_AL = over(
+LI_ET_AL = strengths(
     "sgd",
     "l2",
     1e-4,
@@ -33,6 +33,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     tasks = {
         "cifar10": (*GRID, *LI_ET_AL),
         "cifar100": GRID,
-        "renderings": (*adapted(GRID), *LI_ET_AL),
+        "renderings": (*rescaled_for_short_runs(GRID), *LI_ET_AL),
     }
-    return grid("table7", arg, tasks=tasks, network="VGG-16")
+    return paper_sweep("table7", arg, tasks=tasks, network="VGG-16")

@@ -14,12 +14,16 @@ Expect: features pruned of 4,224: 3,016 and 2,571 on TinyImageNet (45.1 and 46.7
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over, times
+from sparsity_jax.config.paper_tasks import paper_sweep, product, rescaled_for_short_runs, strengths
 
-TINY = times(over("adam", "l2", 1e-4), "batch_size", (20, 40))
-FULL = over("adam", "l2", 1e-4, batch_size=40)
+TINY = product(strengths("adam", "l2", 1e-4), "batch_size", (20, 40))
+FULL = strengths("adam", "l2", 1e-4, batch_size=40)
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"tiny_imagenet": TINY, "imagenet2012": FULL, "renderings": adapted(TINY)}
-    return grid("table8", arg, tasks=tasks, network="VGG-16")
+    tasks = {
+        "tiny_imagenet": TINY,
+        "imagenet2012": FULL,
+        "renderings": rescaled_for_short_runs(TINY),
+    }
+    return paper_sweep("table8", arg, tasks=tasks, network="VGG-16")

@@ -14,12 +14,12 @@ Expect: 140 features pruned at batch 60, 71 at batch 90; all else of Table 9 is 
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over, times
+from sparsity_jax.config.paper_tasks import paper_sweep, product, rescaled_for_short_runs, strengths
 
-GRID = times(over("adam", "l2", 1e-4), "batch_size", (60, 90))
+GRID = product(strengths("adam", "l2", 1e-4), "batch_size", (60, 90))
 # Network Slimming: an L1 penalty on gamma while SGD trains (at its own learning rate, not at the
 # 1e-4 of the Adam runs), then half of the filters goes.
-SLIMMING = over(
+SLIMMING = strengths(
     "sgd",
     "l2",
     1e-4,
@@ -32,5 +32,8 @@ SLIMMING = over(
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"imagenet2012": (*GRID, *SLIMMING), "renderings": (*adapted(GRID), *SLIMMING)}
-    return grid("table9", arg, tasks=tasks, network="VGG-11")
+    tasks = {
+        "imagenet2012": (*GRID, *SLIMMING),
+        "renderings": (*rescaled_for_short_runs(GRID), *SLIMMING),
+    }
+    return paper_sweep("table9", arg, tasks=tasks, network="VGG-11")

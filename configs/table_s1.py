@@ -13,16 +13,16 @@ Expect: % of C1 ... C7 inactive: Adam L2 1e-4 44 22 6 45 54 96 95, 10.5 % test e
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over
+from sparsity_jax.config.paper_tasks import paper_sweep, rescaled_for_short_runs, strengths
 
 GRID = (
-    *over("adam", "l2", 1e-3, 1e-4),
-    *over("adam", "wd", 2e-4, 1e-4),
-    *over("sgd", "l2", 1e-3, 5e-4),
-    *over("sgd", "wd", 1e-3, 5e-4),
+    *strengths("adam", "l2", 1e-3, 1e-4),
+    *strengths("adam", "wd", 2e-4, 1e-4),
+    *strengths("sgd", "l2", 1e-3, 5e-4),
+    *strengths("sgd", "wd", 1e-3, 5e-4),
 )
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"cifar10": GRID, "renderings": adapted(GRID)}
-    return grid("table_s1", arg, tasks=tasks)
+    tasks = {"cifar10": GRID, "renderings": rescaled_for_short_runs(GRID)}
+    return paper_sweep("table_s1", arg, tasks=tasks)

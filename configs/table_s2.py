@@ -12,16 +12,16 @@ Expect: % inactive at % test error: Adam L2 1e-4 47 at 36.6; AMSGrad 1e-4 13 at 
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over
+from sparsity_jax.config.paper_tasks import paper_sweep, rescaled_for_short_runs, strengths
 
 GRID = (
-    *over("adam", "l2", 1e-3, 1e-4),
-    *over("amsgrad", "l2", 1e-2, 1e-4, 1e-6),
-    *over("adam", "l2", 1e-3, 1e-4, negative_slope=0.01),
-    *over("adam", "l2", 1e-4, negative_slope=0.1),
+    *strengths("adam", "l2", 1e-3, 1e-4),
+    *strengths("amsgrad", "l2", 1e-2, 1e-4, 1e-6),
+    *strengths("adam", "l2", 1e-3, 1e-4, negative_slope=0.01),
+    *strengths("adam", "l2", 1e-4, negative_slope=0.1),
 )
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"cifar100": GRID, "renderings": adapted(GRID)}
-    return grid("table_s2", arg, tasks=tasks)
+    tasks = {"cifar100": GRID, "renderings": rescaled_for_short_runs(GRID)}
+    return paper_sweep("table_s2", arg, tasks=tasks)

@@ -12,17 +12,17 @@ Expect: % inactive at % test error: as usual 46 at 36.6; beta from -0.1 46 at 37
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over
+from sparsity_jax.config.paper_tasks import paper_sweep, rescaled_for_short_runs, strengths
 
 GRID = (
-    *over("adam", "l2", 1e-4),
-    *over("adam", "l2", 1e-4, beta_init=-0.1),
-    *over("adam", "l2", 1e-4, beta_init=1.0),
-    *over("adam", "l2", 1e-4, gamma_lr_scale=0.1),
-    *over("adam", "l2", 1e-4, beta_lr_scale=0.1),
+    *strengths("adam", "l2", 1e-4),
+    *strengths("adam", "l2", 1e-4, beta_init=-0.1),
+    *strengths("adam", "l2", 1e-4, beta_init=1.0),
+    *strengths("adam", "l2", 1e-4, gamma_lr_scale=0.1),
+    *strengths("adam", "l2", 1e-4, beta_lr_scale=0.1),
 )
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"cifar100": GRID, "renderings": adapted(GRID)}
-    return grid("table_s3", arg, tasks=tasks)
+    tasks = {"cifar100": GRID, "renderings": rescaled_for_short_runs(GRID)}
+    return paper_sweep("table_s3", arg, tasks=tasks)

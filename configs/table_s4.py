@@ -12,16 +12,16 @@ Expect: CIFAR10 / CIFAR100, % inactive by gamma at L2 1e-4: AMSGrad 47 / 13, Ada
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.grids import adapted, grid, over
+from sparsity_jax.config.paper_tasks import paper_sweep, rescaled_for_short_runs, strengths
 
 STRENGTHS = (1e-2, 1e-4, 1e-6)
 GRID = (
-    *over("amsgrad", "l2", *STRENGTHS),
-    *over("adamax", "l2", *STRENGTHS),
-    *over("rmsprop", "l2", *STRENGTHS),
+    *strengths("amsgrad", "l2", *STRENGTHS),
+    *strengths("adamax", "l2", *STRENGTHS),
+    *strengths("rmsprop", "l2", *STRENGTHS),
 )
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
-    tasks = {"cifar10": GRID, "cifar100": GRID, "renderings": adapted(GRID)}
-    return grid("table_s4", arg, tasks=tasks)
+    tasks = {"cifar10": GRID, "cifar100": GRID, "renderings": rescaled_for_short_runs(GRID)}
+    return paper_sweep("table_s4", arg, tasks=tasks)

@@ -15,8 +15,8 @@ Expect: at scale 0.05, mean and standard deviation of three seeds: clean 11.4 +-
 
 from ml_collections import ConfigDict
 
+from sparsity_jax.config.base import default_config
 from sparsity_jax.errors import UserError
-from sparsity_jax.settings import default_config
 
 
 def get_config(arg: str | None = None) -> ConfigDict:

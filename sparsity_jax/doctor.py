@@ -26,18 +26,19 @@ import jax
 import numpy as np
 
 from sparsity_jax import __version__
+from sparsity_jax.config.base import default_config
+from sparsity_jax.config.sweep import expand
 from sparsity_jax.data import Dataset, default_data_dir
-from sparsity_jax.data.cache import read_cache
-from sparsity_jax.data.prepared import prepared_folders
+from sparsity_jax.data.files.cache import read_cache
+from sparsity_jax.data.sources.tfds_arrays import prepared_folders
 from sparsity_jax.errors import UserError
-from sparsity_jax.jobs import make_job
-from sparsity_jax.settings import default_config, expand
-from sparsity_jax.storage import lock, seals
+from sparsity_jax.storage import completion, lock
 from sparsity_jax.storage import workdir as workdirs
 from sparsity_jax.storage.checkpoints import checkpoint_problem
 from sparsity_jax.storage.history import cut_off_line, read_history
-from sparsity_jax.storage.records import read_results
-from sparsity_jax.training import Corpus, advance, init_state
+from sparsity_jax.storage.results import read_results
+from sparsity_jax.training import DeviceDataset, init_state, train_steps
+from sparsity_jax.training.run import make_run
 
 Finding = tuple[bool, str]  # healthy, one line
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
@@ -110,7 +111,7 @@ def _workdir(folder: Path) -> Iterator[Finding]:
     if lock.is_held(folder):
         yield True, f"{folder} is in use by {lock.holder(folder)}"
     runs = sorted((folder / "runs").glob("*"))
-    any_finished = any((run / seals.NAME).exists() for run in runs)
+    any_finished = any((run / completion.NAME).exists() for run in runs)
     for name, read, due in (
         ("config.json", lambda path: workdirs.read_record(path.parent), True),
         ("results.csv", read_results, any_finished),
@@ -120,7 +121,7 @@ def _workdir(folder: Path) -> Iterator[Finding]:
     if cut_off_line(folder / "history.jsonl"):
         yield False, "history.jsonl ends in a cut-off line; the same command again mends it"
     for run in runs:
-        problem = seals.problem(run)
+        problem = completion.problem(run)
         yield (not problem, problem) if problem else _progress(run)
 
 
@@ -136,7 +137,7 @@ def _readable(path: Path, read: Callable[[Path], object], *, due: bool) -> Findi
 
 
 def _progress(run: Path) -> Finding:
-    if (run / seals.NAME).exists():
+    if (run / completion.NAME).exists():
         return True, f"run {run.name}: finished, every file as it was written"
     steps = {int(p.name): p for p in (run / "checkpoints").glob("*") if p.name.isdigit()}
     if not steps:
@@ -171,11 +172,11 @@ def _trained() -> tuple[float, list[np.ndarray]]:
     noise = Dataset("noise", images, labels, images[:20], labels[:20], ("dark", "bright"))
     config = default_config()
     config.data, config.width = "cifar10", "0.0625"  # any set that needs no further settings
-    job = make_job(expand(config)[0], noise, Corpus.of(noise), Path())
-    state = init_state(job.setup, job.hypers)
-    state = advance(job.setup, job.hypers, job.corpus, state, until=_STEPS // 2)
+    job = make_run(expand(config)[0], noise, DeviceDataset.of(noise), Path())
+    state = init_state(job.program, job.hparams)
+    state = train_steps(job.program, job.hparams, job.corpus, state, until=_STEPS // 2)
     half = float(state.loss_sum)
-    state = advance(job.setup, job.hypers, job.corpus, state, until=_STEPS)
+    state = train_steps(job.program, job.hparams, job.corpus, state, until=_STEPS)
     loss = (float(state.loss_sum) - half) / (_STEPS - _STEPS // 2)
     return loss, [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]
 

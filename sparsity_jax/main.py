@@ -9,7 +9,7 @@ python -m sparsity_jax.main --config=configs/NAME.py[:ARG] [--workdir=DIR] [--ov
   --overwrite  start anew, even where another config's results lie
   --config.F=V set a field of the config, such as --config.strength=1e-3, --config.seeds=3,
                --config.data=folder:PATH, --config.renderings.background=cluttered,
-               --config.scale=0.1 (shortens every duration); sparsity_jax/settings.py lists them
+               --config.scale=0.1 (shortens every duration); sparsity_jax/config/base.py lists them
   --share      train only part I (from 0) of N of the grid; start one process for each, on any
                machines that see the workdir (python -m sparsity_jax.launch --help does that)
 
@@ -27,10 +27,12 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from sparsity_jax import determinism, experiment, interruption
+from sparsity_jax.distributed import determinism
+from sparsity_jax.distributed import preemption as interruption
+from sparsity_jax.distributed.processes import SINGLE_PROCESS, ProcessInfo, join
+from sparsity_jax.distributed.shards import WHOLE, Shard, parse_shard
 from sparsity_jax.errors import UserError
-from sparsity_jax.hosts import ALONE, Host, join
-from sparsity_jax.shares import ALL, Share, parse_share
+from sparsity_jax.experiment import run as experiment
 
 
 def main() -> int:
@@ -45,14 +47,14 @@ def main() -> int:
         workdir = Path(values.workdir or f"runs/{config.name}")
         if config.get("deterministic"):
             determinism.demand()
-        share, host = _place(values)
+        shard, host = _place(values)
         with interruption.raising():
             experiment.run(
                 config,
                 workdir,
                 overwrite=values.overwrite,
                 command=command,
-                share=share,
+                shard=shard,
                 host=host,
             )
     except UserError as error:
@@ -89,18 +91,18 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues:
     return values
 
 
-def _place(values: flags.FlagValues) -> tuple[Share, Host]:
+def _place(values: flags.FlagValues) -> tuple[Shard, ProcessInfo]:
     """Which part of the grid is this process's, alone or among hosts that work together."""
     if values.share is None:
-        process = values.process and parse_share(values.process, flag="--process")
+        process = values.process and parse_shard(values.process, flag="--process")
         host = join(values.coordinator, process or None)
         together = values.config.get("split") == "batch"  # on the same runs
-        return ALL if together else Share(host.index, host.count), host
+        return WHOLE if together else Shard(host.index, host.count), host
     if values.coordinator or values.process:
         raise UserError("--share is for processes that do not know of each other; leave it out")
     if values.overwrite:
         raise UserError("--overwrite would remove what other shares wrote; give one of the two")
-    return parse_share(values.share), ALONE
+    return parse_shard(values.share), SINGLE_PROCESS
 
 
 def _one_line(error: Exception) -> str:

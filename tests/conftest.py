@@ -10,6 +10,7 @@ from unittest import mock
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))  # so that tests can import them
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 # Read when jax is imported, which happens after this file.
@@ -30,7 +31,7 @@ def main(tmp_path, monkeypatch) -> Callable[..., int]:
     monkeypatch.setattr(report, "table", lambda workdir: "")
 
     def run(*flags: str, config: str = "") -> int:
-        grid = Path(__file__).with_name("small_grid.py")
+        grid = Path(__file__).parent / "helpers" / "small_grid.py"
         with mock.patch.object(sys, "argv", ["main", f"--config={grid}{config}", *flags]):
             return command.main()
 

@@ -6,10 +6,10 @@ import pytest
 
 from sparsity_jax import doctor
 from sparsity_jax.data import Dataset
-from sparsity_jax.data.cache import write_cache
+from sparsity_jax.data.files.cache import write_cache
 from sparsity_jax.storage import workdir as workdirs
-from sparsity_jax.storage.artifacts import ConfigRecord
 from sparsity_jax.storage.checkpoints import Checkpoints
+from sparsity_jax.storage.workdir import ConfigRecord
 
 
 @pytest.fixture

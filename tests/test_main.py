@@ -10,14 +10,16 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from sparsity_jax import fitting, observing
 from sparsity_jax import main as command
 from sparsity_jax.models import ConvNet
-from sparsity_jax.storage.artifacts import read_measure, read_pruned
+from sparsity_jax.storage.measurements import read_measurements
 from sparsity_jax.storage.models import load_model
+from sparsity_jax.storage.pruned import read_pruned
+from sparsity_jax.training import observe as observing
+from sparsity_jax.training import trainer as fitting
 
 CONFIG = """
-from sparsity_jax.settings import default_config
+from sparsity_jax.config.base import default_config
 
 def get_config(arg=None):
     config = default_config()
@@ -76,7 +78,10 @@ def test_one_command_trains_measures_prunes_and_reports(config, capsys):
 
     for name, row in rows.items():
         folder = workdir / "runs" / name
-        measure, pruned = read_measure(folder / "measure.npz"), read_pruned(folder / "pruned.json")
+        measure, pruned = (
+            read_measurements(folder / "measure.npz"),
+            read_pruned(folder / "pruned.json"),
+        )
         assert row["status"] == "finished"
         assert int(row["steps"]) == 12
         assert list(measure.step) == [3, 6, 9, 12]
@@ -99,7 +104,7 @@ def test_the_same_command_again_only_prints_the_table(config, capsys, monkeypatc
     main([config])
     first = files(Path("runs/small"))
     capsys.readouterr()
-    monkeypatch.setattr(fitting, "advance_members", None)  # would fail if anything were trained
+    monkeypatch.setattr(fitting, "train_population", None)  # would fail if anything were trained
     assert main([config]) == 0
     assert "steps" not in capsys.readouterr().out.splitlines()[0]
     assert files(Path("runs/small")) == first

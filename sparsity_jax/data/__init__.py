@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparsity_jax.data.arrays import Dataset
+from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.data.stream import DEVICE_BYTES, Stream
 from sparsity_jax.errors import UserError
 
@@ -56,11 +56,13 @@ def load(
     root = Path(data_dir).expanduser() if data_dir else default_data_dir()
     kind, _, rest = source.partition(":")
     if source == "renderings":
-        from sparsity_jax.data import renderings as built_in  # trimesh takes a second to import
+        from sparsity_jax.data.renderings import (
+            dataset as built_in,  # trimesh takes a second to import
+        )
 
         return built_in.load(**(renderings or {}), cache_dir=root / "renderings", progress=progress)
     if kind == "folder" and rest:
-        from sparsity_jax.data import folder
+        from sparsity_jax.data.sources import image_folder as folder
 
         return folder.load(
             Path(rest),
@@ -69,11 +71,11 @@ def load(
             progress=progress,
         )
     if kind == "tfds" and rest:
-        from sparsity_jax.data import prepared
+        from sparsity_jax.data.sources import tfds_arrays as prepared
 
         return prepared.load_prepared(rest, data_dir=root, skip_unreadable=skip_unreadable)
     if kind in OFFICIAL or source == "imagenet2012":
-        from sparsity_jax.data import official
+        from sparsity_jax.data.sources import official
 
         return official.load_official(
             source,
@@ -125,7 +127,9 @@ def open_source(
     }
     kind, _, rest = source.partition(":")
     if source == "imagenet2012" or (kind == "tfds" and rest):
-        from sparsity_jax.data import official, prepared, records
+        from sparsity_jax.data.sources import official
+        from sparsity_jax.data.sources import tfds_arrays as prepared
+        from sparsity_jax.data.sources import tfds_stream as records
 
         where: dict[str, Any] = {"cache_dir": root / "arrays", "progress": progress}
         if source == "imagenet2012":

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sparsity_jax.data import SOURCES, default_data_dir, load
-from sparsity_jax.data.arrays import Dataset
+from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.errors import UserError
 
 
@@ -87,7 +87,7 @@ def _size(dataset: Dataset) -> str:
 
 def _prepare_imagenet(options: argparse.Namespace) -> Path:
     """ImageNet is larger than memory: its prepared files are all there is."""
-    from sparsity_jax.data.official import prepare  # slow to import
+    from sparsity_jax.data.sources.official import prepare  # slow to import
 
     builder = prepare(
         "imagenet2012",

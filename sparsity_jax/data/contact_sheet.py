@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sparsity_jax.data.arrays import Dataset
+from sparsity_jax.data.dataset import Dataset
 
 _MARGIN = 4
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from sparsity_jax.data.arrays import Dataset
+from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.errors import UserError
 
 DEVICE_BYTES = 4 * 2**30  # sets whose training pixels take more are streamed
@@ -25,7 +25,7 @@ _BATCH = 256  # images, where nobody asks for another number
 Batch = tuple[np.ndarray, np.ndarray]  # uint8 (n, H, W, C), int32 (n,)
 
 
-class Source(Protocol):
+class RandomAccessSource(Protocol):
     """Labelled images by index, each uint8 (H, W, C). With worker processes it must pickle."""
 
     def __len__(self) -> int: ...
@@ -64,7 +64,7 @@ class StreamedImages:
         workers: processes that decode.
     """
 
-    source: Source
+    source: RandomAccessSource
     workers: int = 0
 
     def __len__(self) -> int:
@@ -101,8 +101,8 @@ class Stream:
     """
 
     name: str
-    train: Source
-    test: Source
+    train: RandomAccessSource
+    test: RandomAccessSource
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int]
     mean: np.ndarray
@@ -148,7 +148,7 @@ def default_workers() -> int:
 
 
 def read(
-    source: Source, order: np.ndarray, *, batch_size: int, workers: int = 0
+    source: RandomAccessSource, order: np.ndarray, *, batch_size: int, workers: int = 0
 ) -> Iterator[Batch]:
     """Yields the images of a source in a given order, in batches.
 
@@ -182,7 +182,7 @@ def read(
         yield from batches
 
 
-def shard(order: np.ndarray, *, batch_size: int, index: int, count: int) -> np.ndarray:
+def part_of_batches(order: np.ndarray, *, batch_size: int, index: int, count: int) -> np.ndarray:
     """One process's part of an order: its share of every batch, so that all together see it all.
 
     Args:
@@ -198,7 +198,7 @@ def shard(order: np.ndarray, *, batch_size: int, index: int, count: int) -> np.n
         UserError: a batch that cannot be shared out evenly.
 
     Example:
-        >>> shard(np.arange(8), batch_size=4, index=1, count=2).tolist()
+        >>> part_of_batches(np.arange(8), batch_size=4, index=1, count=2).tolist()
         [2, 3, 6, 7]
     """
     if batch_size % count:
@@ -211,7 +211,7 @@ def shard(order: np.ndarray, *, batch_size: int, index: int, count: int) -> np.n
 class _Batches:
     """A source in another order, batch by batch: Grain's own work then counts once a batch."""
 
-    def __init__(self, source: Source, order: np.ndarray, size: int) -> None:
+    def __init__(self, source: RandomAccessSource, order: np.ndarray, size: int) -> None:
         self.source, self.order, self.size = source, order, size
 
     def __len__(self) -> int:

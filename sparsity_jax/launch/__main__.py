@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sparsity_jax import interruption
+from sparsity_jax.distributed import preemption as interruption
 from sparsity_jax.errors import UserError
 from sparsity_jax.launch import child, jobset, local, ray_cluster, retrying, slurm
 

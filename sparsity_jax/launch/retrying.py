@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
-from sparsity_jax.interruption import Interrupted
+from sparsity_jax.distributed.preemption import Interrupted
 
 WRONG_INPUT = 2
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from sparsity_jax.models import lowering
+from sparsity_jax.models import convolution, norm, pooling
 from sparsity_jax.models.plans import Conv, Plan
 
 # Xavier with the gain of ReLU (Sec. 2.1), sqrt(2): variance 2 * 2 / (fan_in + fan_out). The paper
@@ -59,8 +59,8 @@ def _normalised(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """(x normalised part by part, mean and variance of the first part)."""
     if parts == 1:
-        return lowering.batch_norm(x, gamma, beta, epsilon=epsilon)
-    normalise = functools.partial(lowering.batch_norm, gamma=gamma, beta=beta, epsilon=epsilon)
+        return norm.batch_norm(x, gamma, beta, epsilon=epsilon)
+    normalise = functools.partial(norm.batch_norm, gamma=gamma, beta=beta, epsilon=epsilon)
     y, means, variances = jax.vmap(normalise)(x.reshape(parts, -1, *x.shape[1:]))
     return y.reshape(x.shape), means[0], variances[0]
 
@@ -76,7 +76,7 @@ class Convolution(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.filters)
         kernel = self.param("kernel", XAVIER_RELU, shape).astype(x.dtype)
-        return lowering.conv(x, kernel, stride=self.stride)
+        return convolution.conv(x, kernel, stride=self.stride)
 
 
 class ConvBlock(nn.Module):
@@ -93,7 +93,7 @@ class ConvBlock(nn.Module):
         x = Convolution(conv.filters, conv.kernel, conv.stride, name="conv")(x)
         norm = Norm(use_running_average=not train, parts=self.norm_parts, name="norm")
         x = rectify(norm(x), self.negative_slope)
-        return lowering.pool(x, self.pool_kind) if conv.pool else x
+        return pooling.pool(x, self.pool_kind) if conv.pool else x
 
 
 class DenseBlock(nn.Module):

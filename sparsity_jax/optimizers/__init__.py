@@ -1,7 +1,7 @@
 """The seven optimizers of the paper, each with no regularizer, L2 or weight decay."""
 
-from sparsity_jax.optimizers.chain import REGULARIZERS, WD_MODES, make_optimizer
-from sparsity_jax.optimizers.hyperparameters import OPTIMIZERS, default_learning_rate
+from sparsity_jax.optimizers.regularized import REGULARIZERS, WD_MODES, make_optimizer
+from sparsity_jax.optimizers.table import OPTIMIZERS, default_learning_rate
 
 __all__ = [
     "OPTIMIZERS",

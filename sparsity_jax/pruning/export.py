@@ -16,7 +16,7 @@ from flax import linen as nn
 from jax import export as jax_export
 
 from sparsity_jax.errors import UserError
-from sparsity_jax.models import lowering
+from sparsity_jax.models import convolution
 from sparsity_jax.models.convnet import ConvNet, Convolution
 from sparsity_jax.models.plans import Plan
 from sparsity_jax.pruning.surgery import check_variables
@@ -169,7 +169,7 @@ def _evaluation(plan: Plan, variables: Mapping[str, Any]) -> Callable[[Any], jax
     def plain(next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
         if isinstance(context.module, Convolution) and context.method_name == "__call__":
             kernel, stride = kernels[context.module.path[-2]], context.module.stride
-            return lowering.conv(args[0], kernel, stride=stride, method="native")
+            return convolution.conv(args[0], kernel, stride=stride, method="native")
         return next_fun(*args, **kwargs)
 
     def evaluate(images: Any) -> Any:

@@ -7,8 +7,12 @@ import gc
 from collections.abc import Iterator
 from pathlib import Path
 
-from sparsity_jax.report import compare, figures, page, tables, workdir
-from sparsity_jax.storage.artifacts import write_atomically
+from sparsity_jax.report import loading as workdir
+from sparsity_jax.report import tables
+from sparsity_jax.report.figures import registry as figures
+from sparsity_jax.report.page import page
+from sparsity_jax.report.paper import compare
+from sparsity_jax.storage.io import write_atomically
 
 __all__ = ["build", "table"]
 

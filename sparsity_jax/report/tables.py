@@ -11,9 +11,9 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 
-from sparsity_jax.report.groups import Group, Spread, groups, spread
-from sparsity_jax.storage.artifacts import PrunedRecord
-from sparsity_jax.storage.records import RunResult
+from sparsity_jax.report.aggregate import Group, Spread, groups, spread
+from sparsity_jax.storage.pruned import PrunedRecord
+from sparsity_jax.storage.results import RunResult
 
 # title, column of results.csv, decimals
 COLUMNS = (

@@ -20,7 +20,7 @@ class _Walk(NamedTuple):
     steps: jax.Array
 
 
-def settle(
+def steady_state(
     optimizer: optax.GradientTransformation, gamma: jax.Array, *, steps: int = 1000
 ) -> optax.OptState:
     r"""Slots of the optimizer after a long time at this gamma without a main gradient.
@@ -38,7 +38,7 @@ def settle(
       A state for ``optimizer.update``.
 
     Example:
-      >>> state = settle(optax.trace(decay=0.5), jnp.array([1.0]), steps=3)
+      >>> state = steady_state(optax.trace(decay=0.5), jnp.array([1.0]), steps=3)
       >>> state.trace.tolist()
       [0.0]
 
@@ -102,7 +102,7 @@ def steps_to_inactive(
       gamma: Current scales, float, any shape, for instance (filters,).
       threshold: The scale below which a filter is inactive.
       max_steps: Where to give up.
-      state: The optimizer's state for these gammas, from the run; by default :func:`settle`.
+      state: The optimizer's state for these gammas, from the run; by default :func:`steady_state`.
 
     Returns:
       Steps, int32 with gamma's shape: 0 for a filter already inactive, ``NEVER`` for one still
@@ -131,6 +131,6 @@ def steps_to_inactive(
         return _Walk(gamma, state, note(walk.crossed, gamma, steps), steps)
 
     none, start = jnp.full(gamma.shape, NEVER, jnp.int32), jnp.zeros([], jnp.int32)
-    first = settle(optimizer, gamma) if state is None else state
+    first = steady_state(optimizer, gamma) if state is None else state
     walk = _Walk(gamma, first, note(none, gamma, start), start)
     return jax.lax.while_loop(under_way, advance, walk).crossed

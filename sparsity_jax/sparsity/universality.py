@@ -11,12 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sparsity_jax.sparsity.activation import (
-    Preprocess,
-    check_threshold,
-    compiled,
-    corpus_peaks,
-)
+from sparsity_jax.sparsity.activation import Preprocess, check_threshold, compiled, corpus_peaks
 from sparsity_jax.sparsity.filters import natural
 from sparsity_jax.sparsity.recording import Activation, pooled_activations
 from sparsity_jax.sparsity.streaming import Images, masked_batches, repeatable

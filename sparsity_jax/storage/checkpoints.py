@@ -19,7 +19,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from sparsity_jax.errors import UserError
-from sparsity_jax.storage import digests
+from sparsity_jax.storage.io import array_digest, json_digest
 from sparsity_jax.storage.snapshot import (
     Snapshot,
     SnapshotHandler,
@@ -105,15 +105,13 @@ class Checkpoints:
         content = {
             "step": step,
             "of": self._of,
-            "leaves": {name: digests.of_array(leaf) for name, leaf in leaves.items()},
+            "leaves": {name: array_digest(leaf) for name, leaf in leaves.items()},
             "notes": dict(notes),
         }
         with self._explained():
             saved = self._manager.save(
                 step,
-                args=SnapshotSave(
-                    Snapshot(leaves, {"digest": digests.of_json(content), **content})
-                ),
+                args=SnapshotSave(Snapshot(leaves, {"digest": json_digest(content), **content})),
                 force=True,
             )
         if not saved:
@@ -241,7 +239,7 @@ def verify_notes(content: Any, step: int) -> None:
       DamageError: they are not those that were saved at this step.
     """
     sealed = content.pop("digest", None) if isinstance(content, dict) else None
-    if sealed is None or sealed != digests.of_json(content):
+    if sealed is None or sealed != json_digest(content):
         raise DamageError("its notes are not what was saved")
     if content["step"] != step:
         raise DamageError(f"it is that of step {content['step']}")
@@ -251,7 +249,7 @@ def _verify_leaves(leaves: Mapping[str, np.ndarray], saved: Mapping[str, str]) -
     if set(leaves) != set(saved):
         raise DamageError(f"leaf {min(set(leaves) ^ set(saved))} is missing or foreign")
     for name, leaf in leaves.items():
-        if digests.of_array(leaf) != saved[name]:
+        if array_digest(leaf) != saved[name]:
             raise DamageError(f"leaf {name} is not what was saved")
 
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sparsity_jax.distributed.shards import WHOLE, Shard
 from sparsity_jax.errors import UserError
-from sparsity_jax.shares import ALL, Share
-from sparsity_jax.storage.artifacts import number, plain, write_atomically
+from sparsity_jax.storage.io import number, plain, write_atomically
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +44,14 @@ _NUMBERS = tuple(field.name for field in dataclasses.fields(Evaluation))[2:-1]
 _NAMES = tuple(field.name for field in dataclasses.fields(Evaluation))
 
 
-def history_name(share: Share = ALL) -> str:
+def history_name(shard: Shard = WHOLE) -> str:
     """The file that a process writes its evaluations to while it trains.
 
     Example:
-      >>> history_name(), history_name(Share(0, 4))
+      >>> history_name(), history_name(Shard(0, 4))
       ('history.jsonl', 'history.0-of-4.jsonl')
     """
-    return "history.jsonl" if share == ALL else f"history.{share.index}-of-{share.count}.jsonl"
+    return "history.jsonl" if shard == WHOLE else f"history.{shard.index}-of-{shard.count}.jsonl"
 
 
 _NOT_AN_EVALUATION = (

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from sparsity_jax.distributed.shards import WHOLE, Shard
 from sparsity_jax.errors import UserError
-from sparsity_jax.shares import ALL, Share
 
 try:
     import fcntl
@@ -34,7 +34,7 @@ LEASE_SECONDS = 150.0  # NFSv4 gives back a dead machine's locks after 90 second
 
 
 @contextlib.contextmanager
-def hold(workdir: Path, share: Share = ALL) -> Iterator[Callable[[], None]]:
+def hold(workdir: Path, shard: Shard = WHOLE) -> Iterator[Callable[[], None]]:
     """Hold the workdir, or a share of it; it is made when missing.
 
     Where a process on another machine holds it, waits for a while: that machine may be gone.
@@ -53,11 +53,11 @@ def hold(workdir: Path, share: Share = ALL) -> Iterator[Callable[[], None]]:
     workdir.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as opened:
         whole = opened.enter_context((workdir / NAME).open("a+"))
-        if share.count == 1:
+        if shard.count == 1:
             _take(whole, workdir)
         else:
-            _join(whole, workdir, share)
-            _take(opened.enter_context(_file(workdir, share).open("a+")), workdir, share)
+            _join(whole, workdir, shard)
+            _take(opened.enter_context(_file(workdir, shard).open("a+")), workdir, shard)
         # Closing a file gives its lock back; the file stays, or two could hold two.
         yield functools.partial(_check_still_there, whole, workdir)
 
@@ -70,29 +70,29 @@ def publishing(workdir: Path) -> Iterator[None]:
         yield
 
 
-def refuse_if_held(workdir: Path, share: Share = ALL) -> None:
+def refuse_if_held(workdir: Path, shard: Shard = WHOLE) -> None:
     """Fail early where `hold` would fail later without waiting; changes nothing.
 
     Raises:
       UserError: another process here holds the workdir, or this share, and which.
     """
-    if is_held(workdir, share) and not _held_elsewhere(workdir, share):
-        raise UserError(_in_use(workdir, share))
+    if is_held(workdir, shard) and not _held_elsewhere(workdir, shard):
+        raise UserError(_in_use(workdir, shard))
 
 
-def holder(workdir: Path, share: Share = ALL) -> str:
+def holder(workdir: Path, shard: Shard = WHOLE) -> str:
     """Who holds the workdir, or held it last: 'process 12 on HOST since 2026-01-31 12:00:00'."""
     try:
-        raw = json.loads(_file(workdir, share).read_text())
+        raw = json.loads(_file(workdir, shard).read_text())
         return f"process {raw['pid']} on {raw['host']} since {raw['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
 
 
-def is_held(workdir: Path, share: Share = ALL) -> bool:
+def is_held(workdir: Path, shard: Shard = WHOLE) -> bool:
     """Whether a living process holds the workdir (or a part of it), or this share of it."""
     try:
-        with _file(workdir, share).open() as file:
+        with _file(workdir, shard).open() as file:
             _lock(file, "LOCK_EX", "LOCK_NB")
     except (FileNotFoundError, NotADirectoryError):
         return False
@@ -101,16 +101,16 @@ def is_held(workdir: Path, share: Share = ALL) -> bool:
     return False
 
 
-def _file(workdir: Path, share: Share) -> Path:
+def _file(workdir: Path, shard: Shard) -> Path:
     """The workdir's lock, or that of a share."""
-    own = "" if share.count == 1 else f".{share.index}-of-{share.count}"
+    own = "" if shard.count == 1 else f".{shard.index}-of-{shard.count}"
     return workdir / f"{NAME}{own}"
 
 
-def _held_elsewhere(workdir: Path, share: Share) -> bool:
+def _held_elsewhere(workdir: Path, shard: Shard) -> bool:
     """Whether the holder, or the last one, is on another machine."""
     try:
-        return json.loads(_file(workdir, share).read_text())["host"] != socket.gethostname()
+        return json.loads(_file(workdir, shard).read_text())["host"] != socket.gethostname()
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -122,17 +122,17 @@ def _check_still_there(held: IO[str], workdir: Path) -> None:
     raise UserError(f"{workdir} has vanished during the run; nothing more is kept")
 
 
-def _take(file: IO[str], workdir: Path, share: Share = ALL) -> None:
+def _take(file: IO[str], workdir: Path, shard: Shard = WHOLE) -> None:
     """Get a lock for oneself and say whose it is."""
-    _acquire(file, workdir, share)
-    _sign(file, share)
+    _acquire(file, workdir, shard)
+    _sign(file, shard)
 
 
-def _join(file: IO[str], workdir: Path, share: Share) -> None:
+def _join(file: IO[str], workdir: Path, shard: Shard) -> None:
     """Get the workdir's lock together with the other shares'."""
     try:
         _lock(file, "LOCK_EX", "LOCK_NB")  # nobody is there: the first says how many shares
-        _sign(file, share)
+        _sign(file, shard)
     except BlockingIOError:
         pass
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -142,21 +142,21 @@ def _join(file: IO[str], workdir: Path, share: Share) -> None:
             break
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise UserError(_in_use(workdir, ALL)) from None
+                raise UserError(_in_use(workdir, WHOLE)) from None
             time.sleep(0.05)
     there = _shares(workdir)
-    if there != share.count:
+    if there != shard.count:
         raise UserError(
             f"{workdir} is shared out {there} ways by {holder(workdir)} and others; give "
             f"--share=I/{there}, or wait for them"
         )
 
 
-def _sign(file: IO[str], share: Share) -> None:
+def _sign(file: IO[str], shard: Shard) -> None:
     file.truncate(0)
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     who = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
-    file.write(json.dumps({**who, "shares": share.count}))
+    file.write(json.dumps({**who, "shares": shard.count}))
     file.flush()
 
 
@@ -167,25 +167,25 @@ def _shares(workdir: Path) -> int:
         return 1
 
 
-def _acquire(file: IO[str], workdir: Path, share: Share = ALL) -> None:
+def _acquire(file: IO[str], workdir: Path, shard: Shard = WHOLE) -> None:
     deadline, said = time.monotonic() + LEASE_SECONDS, False
     while True:
         try:
             return _lock(file, "LOCK_EX", "LOCK_NB")
         except BlockingIOError:
-            if time.monotonic() > deadline or not _held_elsewhere(workdir, share):
-                raise UserError(_in_use(workdir, share)) from None
+            if time.monotonic() > deadline or not _held_elsewhere(workdir, shard):
+                raise UserError(_in_use(workdir, shard)) from None
         if not said:
             said = True
             waits = f"waiting up to {LEASE_SECONDS:.0f} s in case that machine is gone"
-            print(f"{workdir} is held by {holder(workdir, share)}; {waits}", file=sys.stderr)
+            print(f"{workdir} is held by {holder(workdir, shard)}; {waits}", file=sys.stderr)
         time.sleep(0.2)
 
 
-def _in_use(workdir: Path, share: Share) -> str:
-    what = f"{workdir}" if share.count == 1 else f"share {share} of {workdir}"
+def _in_use(workdir: Path, shard: Shard) -> str:
+    what = f"{workdir}" if shard.count == 1 else f"share {shard} of {workdir}"
     return (
-        f"{what} is in use by {holder(workdir, share)}; wait for it, stop it, or give another "
+        f"{what} is in use by {holder(workdir, shard)}; wait for it, stop it, or give another "
         "--workdir"
     )
 

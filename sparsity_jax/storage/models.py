@@ -18,8 +18,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import Plan
-from sparsity_jax.storage import digests
-from sparsity_jax.storage.artifacts import write_atomically
+from sparsity_jax.storage.io import array_digest, json_digest, write_atomically
 
 
 def save_model(folder: Path, plan: Plan, variables: Mapping[str, Any]) -> None:
@@ -35,9 +34,9 @@ def save_model(folder: Path, plan: Plan, variables: Mapping[str, Any]) -> None:
     np.savez(weights, **arrays)  # pyright: ignore[reportArgumentType]
     content = {
         "plan": plan.to_dict(),
-        "arrays": {name: digests.of_array(array) for name, array in arrays.items()},
+        "arrays": {name: array_digest(array) for name, array in arrays.items()},
     }
-    sealed = {"digest": digests.of_json(content), **content}
+    sealed = {"digest": json_digest(content), **content}
     # The plan is written last: without it, or with another's, weights are refused.
     write_atomically(folder / "weights.npz", weights.getvalue())
     write_atomically(folder / "plan.json", (json.dumps(sealed, indent=2) + "\n").encode())
@@ -54,7 +53,7 @@ def load_model(folder: Path) -> tuple[Plan, dict[str, Any]]:
     """
     try:
         content = json.loads((folder / "plan.json").read_text())
-        if content.pop("digest", None) != digests.of_json(content):
+        if content.pop("digest", None) != json_digest(content):
             raise ValueError("not what was written")
         plan, saved = Plan.from_dict(content["plan"]), content["arrays"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -66,7 +65,7 @@ def load_model(folder: Path) -> tuple[Plan, dict[str, Any]]:
     if set(arrays) != set(saved):
         raise UserError(f"{folder / 'weights.npz'} does not belong to its plan.json")
     for name, array in arrays.items():
-        if digests.of_array(array) != saved[name]:
+        if array_digest(array) != saved[name]:
             raise UserError(f"{folder / 'weights.npz'}: array {name} is not what was saved")
     return plan, unflatten_dict(arrays, sep="/")
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
+
+from sparsity_jax import __version__
 from sparsity_jax.errors import UserError
-from sparsity_jax.storage import digests
-from sparsity_jax.storage.artifacts import ConfigRecord, plain, write_atomically
-from sparsity_jax.storage.seals import Seal, stale_views
+from sparsity_jax.storage.completion import RunRecord, stale_views
+from sparsity_jax.storage.io import _read_json, json_digest, plain, write_atomically
 
 FORMAT = 1  # of the workdir; raise it when an older version could misread a newer one's
 OURS = (
@@ -52,7 +56,7 @@ def check(workdir: Path, config: Mapping[str, Any], *, overwrite: bool = False) 
         )
 
 
-def is_whole(workdir: Path, finished: Sequence[Seal]) -> bool:
+def is_whole(workdir: Path, finished: Sequence[RunRecord]) -> bool:
     """Whether a workdir whose runs are all finished needs nothing more; says what it lacks."""
     stale = stale_views(workdir, finished)
     for name in stale:
@@ -88,7 +92,7 @@ def clear_parts(workdir: Path) -> None:
 def write_record(workdir: Path, record: ConfigRecord) -> None:
     """Write config.json, with the format's number and a digest of everything in it."""
     content = {"format": FORMAT, **plain(dataclasses.asdict(record))}
-    sealed = {"digest": digests.of_json(content), **content}
+    sealed = {"digest": json_digest(content), **content}
     write_atomically(workdir / "config.json", (json.dumps(sealed, indent=2) + "\n").encode())
 
 
@@ -102,7 +106,7 @@ def read_record(workdir: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(path.read_text())
         sealed = content.pop("digest", None)
-        whole = sealed == digests.of_json(content)
+        whole = sealed == json_digest(content)
     except (ValueError, AttributeError, TypeError, RecursionError):
         whole = False
     if not whole:
@@ -131,3 +135,80 @@ def _check_writable(workdir: Path) -> None:
         raise UserError(
             f"--workdir={workdir} cannot be written to ({error.strerror}); give another"
         ) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigRecord:
+    """What was asked for, and with what it was computed: the content of `config.json`.
+
+    Attributes:
+      config: the resolved config as nested dictionaries.
+      runs: the names of all runs of the grid, in order.
+      versions: package name -> version.
+      devices: one word or phrase for each device.
+      commit: the commit of the code, or None.
+      command: the line that starts the same thing again.
+    """
+
+    config: Mapping[str, Any]
+    runs: tuple[str, ...] = ()
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+    commit: str | None = None
+    command: str = ""
+
+
+def write_config(path: Path, record: ConfigRecord) -> None:
+    """Writes `config.json`; a ConfigDict inside must have been turned into dictionaries before."""
+    text = json.dumps(plain(dataclasses.asdict(record)), indent=2) + "\n"
+    write_atomically(path, text.encode())
+
+
+def read_config(path: Path) -> ConfigRecord:
+    """Reads `config.json`; raises UserError naming the file when it is not one of ours."""
+    raw = _read_json(path)
+    return ConfigRecord(
+        config=raw.get("config") or {},
+        runs=tuple(raw.get("runs") or ()),
+        versions=raw.get("versions") or {},
+        devices=tuple(str(device) for device in raw.get("devices") or ()),
+        commit=raw.get("commit"),
+        command=raw.get("command") or "",
+    )
+
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def made_with(config: Mapping[str, Any], runs: tuple[str, ...], command: str) -> ConfigRecord:
+    """The record that config.json keeps.
+
+    Args:
+      config: resolved.
+      runs: their names, in the order of the grid.
+      command: the line a reader types to run this again.
+    """
+    return ConfigRecord(
+        config=config,
+        runs=runs,
+        versions={"sparsity_jax": __version__}
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        devices=tuple(device.device_kind for device in jax.devices()),
+        commit=_commit(),
+        command=command,
+    )
+
+
+def _commit() -> str | None:
+    """The commit of the code, if it runs from a checkout."""
+    try:
+        found = subprocess.run(
+            ("git", "rev-parse", "HEAD"),
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()

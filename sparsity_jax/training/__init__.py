@@ -1,28 +1,28 @@
 """How a run is trained: its state, its step, its evaluation."""
 
 from sparsity_jax.training.evaluate import Score, evaluate
+from sparsity_jax.training.input_pipeline import StreamingDataset
 from sparsity_jax.training.state import (
-    Corpus,
-    Hypers,
-    Setup,
-    State,
+    DeviceDataset,
+    Hparams,
+    ProgramConfig,
+    TrainState,
     init_state,
-    make_hypers,
-    make_setup,
+    make_hparams,
+    make_program_config,
 )
-from sparsity_jax.training.step import advance
-from sparsity_jax.training.streamed import StreamedCorpus
+from sparsity_jax.training.step import train_steps
 
 __all__ = [
-    "Corpus",
-    "Hypers",
+    "DeviceDataset",
+    "Hparams",
+    "ProgramConfig",
     "Score",
-    "Setup",
-    "State",
-    "StreamedCorpus",
-    "advance",
+    "StreamingDataset",
+    "TrainState",
     "evaluate",
     "init_state",
-    "make_hypers",
-    "make_setup",
+    "make_hparams",
+    "make_program_config",
+    "train_steps",
 ]

@@ -20,19 +20,24 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from sparsity_jax.errors import UserError
-from sparsity_jax.training.order import epoch_order
-from sparsity_jax.training.state import Corpus, Hypers, Setup, State
-from sparsity_jax.training.step import advance, one_step, take_steps
-from sparsity_jax.training.streamed import StreamedCorpus
+from sparsity_jax.training.input_pipeline import StreamingDataset
+from sparsity_jax.training.state import (
+    DeviceDataset,
+    Hparams,
+    ProgramConfig,
+    TrainState,
+    epoch_order,
+)
+from sparsity_jax.training.step import one_step, take_steps, train_steps
 
 Tree = TypeVar("Tree")
 
 
-class Layout(NamedTuple):
+class MemberMapping(NamedTuple):
     """How the members of a population are laid out.
 
     Fields:
-      mapping: 'unroll' (each member's operations stand in the program), 'vmap' (batched
+      kind: 'unroll' (each member's operations stand in the program), 'vmap' (batched
         operations) or 'map' (one member after the other).
       device_map: 'shard_map' or 'pmap'; the same program and bits.
       devices: how many devices share the members (or the batch); a divisor of their number.
@@ -40,15 +45,15 @@ class Layout(NamedTuple):
         hosts that work together.
     """
 
-    mapping: str
+    kind: str
     device_map: str = "shard_map"
     devices: int = 1
     split: str = "members"
 
 
-def choose_layout(
-    members: int, *, mapping: str | None = None, device_map: str = "shard_map", devices: int = 1
-) -> Layout:
+def choose_mapping(
+    members: int, *, kind: str | None = None, device_map: str = "shard_map", devices: int = 1
+) -> MemberMapping:
     """The fastest layout as far as it was measured.
 
     On a CPU, per member-step beside a run alone (width 0.25, 4 members, 2 cores quiet and busy):
@@ -57,20 +62,20 @@ def choose_layout(
 
     Args:
       members: of the population.
-      mapping: 'unroll', 'vmap' or 'map'; None chooses.
+      kind: 'unroll', 'vmap' or 'map'; None chooses.
       device_map: 'shard_map' or 'pmap'.
       devices: how many there are; as many are used as divide the members.
 
     Example:
-      >>> choose_layout(12, mapping="map", devices=8).devices
+      >>> choose_mapping(12, kind="map", devices=8).devices
       6
     """
     used = max(count for count in range(1, devices + 1) if members % count == 0)
     fastest = "map" if jax.default_backend() == "cpu" else "vmap"
-    return Layout(mapping or fastest, device_map, used)
+    return MemberMapping(kind or fastest, device_map, used)
 
 
-def split_batch(batch_size: int) -> Layout:
+def split_batch(batch_size: int) -> MemberMapping:
     """The layout of one large run: all devices of all hosts share each of its batches.
 
     Args:
@@ -90,7 +95,7 @@ def split_batch(batch_size: int) -> Layout:
             f"a batch of {batch_size} cannot be shared by {there} devices of "
             f"{jax.process_count()} hosts; give a multiple"
         )
-    return Layout("map", devices=used, split="batch")
+    return MemberMapping("map", devices=used, split="batch")
 
 
 def stack(members: Sequence[Tree]) -> Tree:
@@ -103,16 +108,16 @@ def member(tree: Tree, index: int) -> Tree:
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
-def advance_members(
-    setup: Setup,
-    hypers: Hypers,
-    corpus: Corpus | StreamedCorpus,
-    state: State,
+def train_population(
+    program: ProgramConfig,
+    hparams: Hparams,
+    corpus: DeviceDataset | StreamingDataset,
+    state: TrainState,
     *,
     until: int,
-    layout: Layout,
-) -> State:
-    """Train a population until step `until` and wait for the result; as `advance`, but many.
+    mapping: MemberMapping,
+) -> TrainState:
+    """Train a population until step `until` and wait for the result; as `train_steps`, but many.
 
     Args:
       setup: that all members share.
@@ -126,78 +131,81 @@ def advance_members(
       The state at step `until`. A member that diverged is full of NaN and touches no other.
 
     Example:
-      >>> hypers, state = stack([hypers_a, hypers_b]), stack([state_a, state_b])
-      >>> state = advance_members(setup, hypers, corpus, state, until=10, layout=Layout("map"))
+      >>> hparams, state = stack([hparams_a, hparams_b]), stack([state_a, state_b])
+      >>> mapping = MemberMapping("map")
+      >>> state = train_population(program, hparams, corpus, state, until=10, mapping=mapping)
     """
-    if isinstance(corpus, StreamedCorpus):
-        alone = member(hypers, 0), corpus, member(state, 0)
-        return stack([advance(setup, *alone, until=until, split=_batch_sharding(layout))])
-    step, steps_per_epoch = int(np.asarray(state.step)[0]), corpus.train_size // setup.batch_size
-    program = _program(setup, layout)
+    if isinstance(corpus, StreamingDataset):
+        alone = member(hparams, 0), corpus, member(state, 0)
+        return stack([train_steps(program, *alone, until=until, split=_batch_sharding(mapping))])
+    step, steps_per_epoch = int(np.asarray(state.step)[0]), corpus.train_size // program.batch_size
+    compiled = _compiled(program, mapping)
     while step < until:
         epoch, place = divmod(step, steps_per_epoch)
         count = min(until - step, steps_per_epoch - place)
-        orders = _orders(hypers, epoch, size=corpus.train_size)
-        state = program(hypers, orders, state, corpus, count)
+        orders = _orders(hparams, epoch, size=corpus.train_size)
+        state = compiled(hparams, orders, state, corpus, count)
         step += count
     return jax.block_until_ready(state)
 
 
-def on_devices(tree: Tree, layout: Layout) -> Tree:
+def on_devices(tree: Tree, mapping: MemberMapping) -> Tree:
     """The corpus, or whatever else all devices of the layout read, with a copy on each of them."""
-    if layout.devices == 1 or isinstance(tree, StreamedCorpus):
+    if mapping.devices == 1 or isinstance(tree, StreamingDataset):
         return tree
-    return jax.device_put(jax.device_get(tree), NamedSharding(_mesh(layout), P()))
+    return jax.device_put(jax.device_get(tree), NamedSharding(_mesh(mapping), P()))
 
 
 @functools.partial(jax.jit, static_argnames="size")
-def _orders(hypers: Hypers, epoch: int | jax.Array, *, size: int) -> jax.Array:
+def _orders(hparams: Hparams, epoch: int | jax.Array, *, size: int) -> jax.Array:
     """Every member's order of this epoch's images (members, size)."""
-    return jax.vmap(lambda own: epoch_order(own, epoch, size=size))(hypers)
+    return jax.vmap(lambda own: epoch_order(own, epoch, size=size))(hparams)
 
 
 @functools.lru_cache(maxsize=64)
-def _program(setup: Setup, layout: Layout) -> Callable[..., State]:
+def _compiled(program: ProgramConfig, mapping: MemberMapping) -> Callable[..., TrainState]:
     """The compiled steps of a population: (hypers, orders, state, corpus, count) -> state."""
-    block = functools.partial(_MAPPED[layout.mapping], setup)
-    if layout.devices == 1:
+    block = functools.partial(_MAPPED[mapping.kind], program)
+    if mapping.devices == 1:
         return jax.jit(block, donate_argnums=2)
-    if layout.split == "batch":
-        shared = functools.partial(_sharing, setup, _batch_sharding(layout))
-        whole = NamedSharding(_mesh(layout), P())
+    if mapping.split == "batch":
+        shared = functools.partial(_sharing, program, _batch_sharding(mapping))
+        whole = NamedSharding(_mesh(mapping), P())
         return jax.jit(shared, donate_argnums=2, out_shardings=whole)
     split, whole = P("members"), P()
-    if layout.device_map == "shard_map":
+    if mapping.device_map == "shard_map":
         sharded = jax.shard_map(
             block,
-            mesh=_mesh(layout),
+            mesh=_mesh(mapping),
             in_specs=(split, split, split, whole, whole),
             out_specs=split,
             check_vma=False,
         )
         return jax.jit(sharded, donate_argnums=2)
-    devices = jax.local_devices()[: layout.devices]
+    devices = jax.local_devices()[: mapping.devices]
     mapped = jax.pmap(block, in_axes=(0, 0, 0, None, None), devices=devices)
 
-    def program(hypers: Hypers, orders: Any, state: State, corpus: Corpus, count: int) -> State:
-        blocks = _reshaped((hypers, orders, state), (layout.devices, -1))
+    def compiled(
+        hparams: Hparams, orders: Any, state: TrainState, corpus: DeviceDataset, count: int
+    ) -> TrainState:
+        blocks = _reshaped((hparams, orders, state), (mapping.devices, -1))
         return _reshaped(mapped(*blocks, corpus, count), (-1,))
 
-    return program
+    return compiled
 
 
-def _mesh(layout: Layout) -> Mesh:
+def _mesh(mapping: MemberMapping) -> Mesh:
     """The layout's devices in a row, along the axis that they split."""
-    there = jax.local_devices() if layout.split == "members" else jax.devices()
-    devices = there[: layout.devices]
-    return jax.make_mesh((len(devices),), (layout.split,), (AxisType.Auto,), devices=devices)
+    there = jax.local_devices() if mapping.split == "members" else jax.devices()
+    devices = there[: mapping.devices]
+    return jax.make_mesh((len(devices),), (mapping.split,), (AxisType.Auto,), devices=devices)
 
 
-def _batch_sharding(layout: Layout) -> NamedSharding | None:
+def _batch_sharding(mapping: MemberMapping) -> NamedSharding | None:
     """Which device takes which images of a batch; None where none is split."""
-    if layout.split == "members" or layout.devices == 1:
+    if mapping.split == "members" or mapping.devices == 1:
         return None
-    return NamedSharding(_mesh(layout), P("batch"))
+    return NamedSharding(_mesh(mapping), P("batch"))
 
 
 def _reshaped(tree: Tree, leading: tuple[int, ...]) -> Tree:
@@ -207,48 +215,63 @@ def _reshaped(tree: Tree, leading: tuple[int, ...]) -> Tree:
 
 
 def _unrolled(
-    setup: Setup, hypers: Hypers, orders: jax.Array, state: State, corpus: Corpus, count: jax.Array
-) -> State:
+    program: ProgramConfig,
+    hparams: Hparams,
+    orders: jax.Array,
+    state: TrainState,
+    corpus: DeviceDataset,
+    count: jax.Array,
+) -> TrainState:
     """All members take a step, then all the next: their operations may overlap."""
     who = range(len(state.step))
-    own = [(member(hypers, index), corpus, orders[index]) for index in who]
+    own = [(member(hparams, index), corpus, orders[index]) for index in who]
 
-    def body(_: jax.Array, states: list[State]) -> list[State]:
-        return [one_step(setup, *own[index], states[index]) for index in who]
+    def body(_: jax.Array, states: list[TrainState]) -> list[TrainState]:
+        return [one_step(program, *own[index], states[index]) for index in who]
 
     return stack(lax.fori_loop(0, count, body, [member(state, index) for index in who]))
 
 
 def _vmapped(
-    setup: Setup, hypers: Hypers, orders: jax.Array, state: State, corpus: Corpus, count: jax.Array
-) -> State:
-    def steps(hypers: Hypers, order: jax.Array, state: State) -> State:
-        return take_steps(setup, hypers, corpus, order, state, count)
+    program: ProgramConfig,
+    hparams: Hparams,
+    orders: jax.Array,
+    state: TrainState,
+    corpus: DeviceDataset,
+    count: jax.Array,
+) -> TrainState:
+    def steps(hparams: Hparams, order: jax.Array, state: TrainState) -> TrainState:
+        return take_steps(program, hparams, corpus, order, state, count)
 
-    return jax.vmap(steps)(hypers, orders, state)
+    return jax.vmap(steps)(hparams, orders, state)
 
 
 def _in_turn(
-    setup: Setup, hypers: Hypers, orders: jax.Array, state: State, corpus: Corpus, count: jax.Array
-) -> State:
-    def steps(own: tuple[Hypers, jax.Array, State]) -> State:
-        return take_steps(setup, own[0], corpus, own[1], own[2], count)
+    program: ProgramConfig,
+    hparams: Hparams,
+    orders: jax.Array,
+    state: TrainState,
+    corpus: DeviceDataset,
+    count: jax.Array,
+) -> TrainState:
+    def steps(own: tuple[Hparams, jax.Array, TrainState]) -> TrainState:
+        return take_steps(program, own[0], corpus, own[1], own[2], count)
 
-    return lax.map(steps, (hypers, orders, state))
+    return lax.map(steps, (hparams, orders, state))
 
 
 def _sharing(
-    setup: Setup,
+    program: ProgramConfig,
     split: NamedSharding | None,
-    hypers: Hypers,
+    hparams: Hparams,
     orders: jax.Array,
-    state: State,
-    corpus: Corpus,
+    state: TrainState,
+    corpus: DeviceDataset,
     count: jax.Array,
-) -> State:
+) -> TrainState:
     """The only member's steps, on batches of which every device takes a part."""
-    own = member(hypers, 0), corpus, orders[0], member(state, 0)
-    return stack([take_steps(setup, *own, count, split=split)])
+    own = member(hparams, 0), corpus, orders[0], member(state, 0)
+    return stack([take_steps(program, *own, count, split=split)])
 
 
 _MAPPED = {"unroll": _unrolled, "vmap": _vmapped, "map": _in_turn}

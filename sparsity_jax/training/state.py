@@ -1,9 +1,9 @@
-"""What a run is made of: what fixes its program (`Setup`), its numbers (`Hypers`), its `State`.
+"""A run in parts: what fixes its program (`ProgramConfig`), its numbers, its `TrainState`.
 
-`Setup` is static: it is hashed, and two runs with equal setups share one compiled program.
-`Hypers` are leaves that the program takes as arguments: ten strengths times three seeds compile
-once. `State` is everything that changes; with the setup and the hypers it determines the rest of
-the run, because all randomness is a function of the seed and the step.
+`ProgramConfig` is static: it is hashed, and two runs with equal ones share one compiled program.
+`Hparams` are leaves that the program takes as arguments: ten strengths times three seeds compile
+once. `TrainState` is everything that changes; with the other two it determines the rest of the run,
+because all randomness is a function of the seed and the step.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
+from sparsity_jax.config.run_config import RunConfig
 from sparsity_jax.data import Dataset
 from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import init
 from sparsity_jax.optimizers import make_optimizer
 from sparsity_jax.optimizers.schedules import step_schedule
-from sparsity_jax.runs import Run
 
 Params = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Setup:
+class ProgramConfig:
     """What decides the compiled program of a run."""
 
     plan: Plan
@@ -46,7 +46,7 @@ class Setup:
     precision: str = "float32"  # of activations and products; parameters are float32 always
 
 
-class Hypers(NamedTuple):
+class Hparams(NamedTuple):
     """The numbers of a run, as scalars that are traced."""
 
     learning_rate: jax.Array
@@ -58,7 +58,7 @@ class Hypers(NamedTuple):
     gamma_l1: ArrayLike = 0.0
 
 
-class State(NamedTuple):
+class TrainState(NamedTuple):
     """Everything that training changes.
 
     `loss_sum` adds the batch losses (without the regularizer) since the last evaluation.
@@ -75,10 +75,10 @@ class State(NamedTuple):
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
-def make_setup(run: Run, plan: Plan, train_size: int) -> Setup:
+def make_program_config(run: RunConfig, plan: Plan, train_size: int) -> ProgramConfig:
     """The setup of a run. No regularizer is L2 at strength 0, so that both share a program."""
     decoupled = run.regularizer == "wd"
-    return Setup(
+    return ProgramConfig(
         plan=plan,
         optimizer=run.optimizer,
         regularizer="wd" if decoupled else "l2",
@@ -94,52 +94,52 @@ def make_setup(run: Run, plan: Plan, train_size: int) -> Setup:
     )
 
 
-def make_hypers(run: Run) -> Hypers:
+def make_hparams(run: RunConfig) -> Hparams:
     """The traced numbers of a run (a run without regularizer has strength 0)."""
-    names = [name for name in Hypers._fields if name != "seed"]
-    return Hypers(
+    names = [name for name in Hparams._fields if name != "seed"]
+    return Hparams(
         **{name: jnp.float32(getattr(run, name)) for name in names},
         seed=jnp.uint32(run.seed),
     )
 
 
-def make_rule(setup: Setup, hypers: Hypers) -> optax.GradientTransformation:
+def build_optimizer(program: ProgramConfig, hparams: Hparams) -> optax.GradientTransformation:
     """The run's optimizer; cheap to build, and built inside the compiled step."""
     return make_optimizer(
-        setup.optimizer,
-        hypers.learning_rate,
-        setup.regularizer,
-        hypers.strength,
-        schedule=step_schedule(setup.drops),
-        gamma_lr_scale=hypers.gamma_lr_scale,
-        beta_lr_scale=hypers.beta_lr_scale,
-        wd_mode=setup.wd_mode,
-        gamma_l1=jnp.asarray(hypers.gamma_l1) if setup.slimming else None,
+        program.optimizer,
+        hparams.learning_rate,
+        program.regularizer,
+        hparams.strength,
+        schedule=step_schedule(program.drops),
+        gamma_lr_scale=hparams.gamma_lr_scale,
+        beta_lr_scale=hparams.beta_lr_scale,
+        wd_mode=program.wd_mode,
+        gamma_l1=jnp.asarray(hparams.gamma_l1) if program.slimming else None,
     )
 
 
-def init_state(setup: Setup, hypers: Hypers) -> State:
+def init_state(program: ProgramConfig, hparams: Hparams) -> TrainState:
     """The state before the first step: Xavier weights, gamma 1, beta `hypers.beta_init`.
 
     Example:
-      >>> state = init_state(setup, hypers)
+      >>> state = init_state(program, hparams)
       >>> int(state.step), float(state.params['C1']['norm']['scale'][0])
       (0, 1.0)
     """
-    variables = _init_variables(setup.plan, hypers)
-    params = _with_beta(variables["params"], hypers.beta_init)
-    return State(
+    variables = _init_variables(program.plan, hparams)
+    params = _with_beta(variables["params"], hparams.beta_init)
+    return TrainState(
         step=jnp.int32(0),
         params=params,
         batch_stats=variables["batch_stats"],
-        opt_state=make_rule(setup, hypers).init(params),
+        opt_state=build_optimizer(program, hparams).init(params),
         loss_sum=jnp.float32(0),
     )
 
 
 @functools.partial(jax.jit, static_argnums=0)  # on its own, so that optimizers share it
-def _init_variables(plan: Plan, hypers: Hypers) -> Params:
-    return init(plan, random_key(hypers, "init"))
+def _init_variables(plan: Plan, hparams: Hparams) -> Params:
+    return init(plan, random_key(hparams, "init"))
 
 
 def _with_beta(params: Mapping[str, Any], beta: jax.Array) -> Params:
@@ -156,12 +156,12 @@ def _with_beta(params: Mapping[str, Any], beta: jax.Array) -> Params:
 _STREAMS = ("init", "order", "flip", "crop")
 
 
-def random_key(hypers: Hypers, stream: str) -> jax.Array:
+def random_key(hparams: Hparams, stream: str) -> jax.Array:
     """The key of one of the run's random streams: a function of its seed and nothing else."""
-    return jax.random.fold_in(jax.random.key(hypers.seed), _STREAMS.index(stream))
+    return jax.random.fold_in(jax.random.key(hparams.seed), _STREAMS.index(stream))
 
 
-class Corpus(NamedTuple):
+class DeviceDataset(NamedTuple):
     """A data set as it lives on the device: uint8 images, labels, normalisation constants."""
 
     train_images: jax.Array
@@ -177,6 +177,13 @@ class Corpus(NamedTuple):
         return len(self.train_labels)
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Corpus:
+    def of(cls, dataset: Dataset) -> DeviceDataset:
         """Put a data set on the default device."""
         return cls(*(jax.device_put(getattr(dataset, name)) for name in cls._fields))
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def epoch_order(hparams: Hparams, epoch: int | jax.Array, *, size: int) -> jax.Array:
+    """The order (size,) in which an epoch sees the training images: a function of seed, epoch."""
+    key = jax.random.fold_in(random_key(hparams, "order"), epoch)
+    return jax.random.permutation(key, size)

@@ -17,29 +17,31 @@ import optax
 from jax import lax
 from jax.sharding import Sharding
 
-from sparsity_jax.data.augment import (
-    flip,
-    normalise,
-    pad_crop,
-    random_crop,
-    random_resized_crop,
-)
+from sparsity_jax.data.augment import flip, normalise, pad_crop, random_crop, random_resized_crop
 from sparsity_jax.models.convnet import train_logits
+from sparsity_jax.training.input_pipeline import StreamingDataset
 from sparsity_jax.training.loss import cross_entropy
-from sparsity_jax.training.order import epoch_order
-from sparsity_jax.training.state import Corpus, Hypers, Params, Setup, State, make_rule, random_key
-from sparsity_jax.training.streamed import StreamedCorpus
+from sparsity_jax.training.state import (
+    DeviceDataset,
+    Hparams,
+    Params,
+    ProgramConfig,
+    TrainState,
+    build_optimizer,
+    epoch_order,
+    random_key,
+)
 
 
-def advance(
-    setup: Setup,
-    hypers: Hypers,
-    corpus: Corpus | StreamedCorpus,
-    state: State,
+def train_steps(
+    program: ProgramConfig,
+    hparams: Hparams,
+    corpus: DeviceDataset | StreamingDataset,
+    state: TrainState,
     *,
     until: int,
     split: Sharding | None = None,
-) -> State:
+) -> TrainState:
     """Train until step `until` and wait for the result.
 
     Every epoch sees the training images in a fresh order; the images that do not fill a last batch
@@ -57,43 +59,43 @@ def advance(
       The state at step `until`, with the losses of the batches added to `loss_sum`.
 
     Example:
-      >>> int(advance(setup, hypers, corpus, state, until=10).step)
+      >>> int(train_steps(program, hparams, corpus, state, until=10).step)
       10
     """
     step = int(state.step)
-    if isinstance(corpus, StreamedCorpus):
+    if isinstance(corpus, StreamingDataset):
         constants = np.asarray(corpus.mean), np.asarray(corpus.std)
-        for batch in corpus.batches(setup, hypers, start=step, stop=until, split=split):
-            state = _step_on(setup, hypers, *constants, *batch, state)
+        for batch in corpus.batches(program, hparams, start=step, stop=until, split=split):
+            state = _step_on(program, hparams, *constants, *batch, state)
         return jax.block_until_ready(state)
     size = corpus.train_size
-    steps_per_epoch = size // setup.batch_size
+    steps_per_epoch = size // program.batch_size
     while step < until:
         epoch, place = divmod(step, steps_per_epoch)
         count = min(until - step, steps_per_epoch - place)
-        order = epoch_order(hypers, epoch, size=size)
-        state = _take_steps(setup, hypers, corpus, order, state, count)
+        order = epoch_order(hparams, epoch, size=size)
+        state = _take_steps(program, hparams, corpus, order, state, count)
         step += count
     return jax.block_until_ready(state)
 
 
 def take_steps(
-    setup: Setup,
-    hypers: Hypers,
-    corpus: Corpus,
+    program: ProgramConfig,
+    hparams: Hparams,
+    corpus: DeviceDataset,
     order: jax.Array,
-    state: State,
+    state: TrainState,
     count: jax.Array,
     *,
     split: Sharding | None = None,
-) -> State:
+) -> TrainState:
     """`count` steps of one run within one epoch, given the epoch's order of images.
 
     With `split`, the devices of that sharding each take a part of every batch.
     """
 
-    def body(_: jax.Array, state: State) -> State:
-        return one_step(setup, hypers, corpus, order, state, split=split)
+    def body(_: jax.Array, state: TrainState) -> TrainState:
+        return one_step(program, hparams, corpus, order, state, split=split)
 
     return lax.fori_loop(0, count, body, state)
 
@@ -104,55 +106,59 @@ _take_steps = jax.jit(take_steps, static_argnums=0, donate_argnums=4)
 
 
 def one_step(
-    setup: Setup,
-    hypers: Hypers,
-    corpus: Corpus,
+    program: ProgramConfig,
+    hparams: Hparams,
+    corpus: DeviceDataset,
     order: jax.Array,
-    state: State,
+    state: TrainState,
     *,
     split: Sharding | None = None,
-) -> State:
+) -> TrainState:
     """The state's next step on the batch that is its turn."""
-    images, labels = next_batch(setup, hypers, corpus, order, state)
+    images, labels = next_batch(program, hparams, corpus, order, state)
     if split is not None:
         images, labels = lax.with_sharding_constraint((images, labels), split)
-    return train_step(setup, hypers, state, images, labels)
+    return train_step(program, hparams, state, images, labels)
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=6)
 def _step_on(
-    setup: Setup,
-    hypers: Hypers,
+    program: ProgramConfig,
+    hparams: Hparams,
     mean: jax.Array | np.ndarray,
     std: jax.Array | np.ndarray,
     images: jax.Array,
     labels: jax.Array,
-    state: State,
-) -> State:
+    state: TrainState,
+) -> TrainState:
     """The step on a batch that streamed in as uint8."""
     constants = jnp.asarray(mean), jnp.asarray(std)
-    seen = augmented(setup, hypers, state.step, images, *constants)
-    return train_step(setup, hypers, state, seen, labels)
+    seen = augmented(program, hparams, state.step, images, *constants)
+    return train_step(program, hparams, state, seen, labels)
 
 
 def next_batch(
-    setup: Setup, hypers: Hypers, corpus: Corpus, order: jax.Array, state: State
+    program: ProgramConfig,
+    hparams: Hparams,
+    corpus: DeviceDataset,
+    order: jax.Array,
+    state: TrainState,
 ) -> tuple[jax.Array, jax.Array]:
     """The batch that the state's next step sees, given its epoch's order.
 
     Returns:
       (normalised float images (batch, height, width, channels), labels (batch,)).
     """
-    place = state.step % (len(order) // setup.batch_size)
-    chosen = lax.dynamic_slice_in_dim(order, place * setup.batch_size, setup.batch_size)
+    place = state.step % (len(order) // program.batch_size)
+    chosen = lax.dynamic_slice_in_dim(order, place * program.batch_size, program.batch_size)
     stored = corpus.train_images[chosen]
-    images = augmented(setup, hypers, state.step, stored, corpus.mean, corpus.std)
+    images = augmented(program, hparams, state.step, stored, corpus.mean, corpus.std)
     return images, corpus.train_labels[chosen]
 
 
 def augmented(
-    setup: Setup,
-    hypers: Hypers,
+    program: ProgramConfig,
+    hparams: Hparams,
     step: jax.Array,
     images: jax.Array,
     mean: jax.Array,
@@ -162,22 +168,26 @@ def augmented(
 
     What is drawn is a function of (seed, step) and of the place in the batch.
     """
-    crop = {"crop": random_crop, "resized_crop": random_resized_crop}.get(setup.augment)
+    crop = {"crop": random_crop, "resized_crop": random_resized_crop}.get(program.augment)
     if crop is not None:
-        key = jax.random.fold_in(random_key(hypers, "crop"), step)
-        images = crop(key, images, setup.plan.input_shape[:2])
-    if setup.augment == "pad_crop":
-        key = jax.random.fold_in(random_key(hypers, "crop"), step)
-        images = pad_crop(key, images, setup.pad)
+        key = jax.random.fold_in(random_key(hparams, "crop"), step)
+        images = crop(key, images, program.plan.input_shape[:2])
+    if program.augment == "pad_crop":
+        key = jax.random.fold_in(random_key(hparams, "crop"), step)
+        images = pad_crop(key, images, program.pad)
     images = normalise(images, mean, std)
-    if setup.flip:
-        images = flip(jax.random.fold_in(random_key(hypers, "flip"), step), images)
+    if program.flip:
+        images = flip(jax.random.fold_in(random_key(hparams, "flip"), step), images)
     return images
 
 
 def train_step(
-    setup: Setup, hypers: Hypers, state: State, images: jax.Array, labels: jax.Array
-) -> State:
+    program: ProgramConfig,
+    hparams: Hparams,
+    state: TrainState,
+    images: jax.Array,
+    labels: jax.Array,
+) -> TrainState:
     """One step of one run: forward, backward, update.
 
     loss = mean over the batch of -log softmax(logits)[label]; the regularizer is not part of it,
@@ -187,15 +197,15 @@ def train_step(
     def loss_of(params: Params) -> tuple[jax.Array, Params]:
         variables = {"params": params, "batch_stats": state.batch_stats}
         logits, batch_stats = train_logits(
-            setup.plan, variables, images.astype(setup.precision), norm_parts=setup.norm_parts
+            program.plan, variables, images.astype(program.precision), norm_parts=program.norm_parts
         )
         losses = cross_entropy(logits, labels)
         return jnp.mean(losses), batch_stats
 
     (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-    rule = make_rule(setup, hypers)
+    rule = build_optimizer(program, hparams)
     updates, opt_state = rule.update(gradients, state.opt_state, state.params)
-    return State(
+    return TrainState(
         step=state.step + 1,
         params=cast(Params, optax.apply_updates(state.params, updates)),
         batch_stats=batch_stats,

@@ -15,7 +15,7 @@ import orbax.checkpoint as ocp
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from sparsity_jax import audit
+from sparsity_jax.audit import __main__ as audit
 from sparsity_jax.storage.checkpoints import Checkpoints
 
 HERE = Path(__file__).parent

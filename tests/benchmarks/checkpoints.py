@@ -15,14 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
+from sparsity_jax.config.base import default_config
+from sparsity_jax.config.sweep import expand
 from sparsity_jax.data import Dataset
-from sparsity_jax.jobs import make_job
-from sparsity_jax.settings import default_config, expand
 from sparsity_jax.storage.checkpoints import Checkpoints
-from sparsity_jax.training import Corpus, State, init_state
+from sparsity_jax.training import DeviceDataset, TrainState, init_state
+from sparsity_jax.training.run import make_run
 
 
-def measure(state: State, saves: int) -> tuple[float, float]:
+def measure(state: TrainState, saves: int) -> tuple[float, float]:
     """Median seconds that a save blocks, and until it is committed."""
     blocked, committed = [], []
     with tempfile.TemporaryDirectory() as scratch, Checkpoints(Path(scratch) / "c") as checkpoints:
@@ -48,8 +49,8 @@ def main() -> None:
     config = default_config()
     config.data, config.width = "cifar10", asked.width
     every = config.checkpoint_seconds
-    job = make_job(expand(config)[0], noise, Corpus.of(noise), Path())
-    blocked, committed = measure(init_state(job.setup, job.hypers), asked.saves)
+    job = make_run(expand(config)[0], noise, DeviceDataset.of(noise), Path())
+    blocked, committed = measure(init_state(job.program, job.hparams), asked.saves)
     print(f"BasicNet {asked.width}, Adam; one checkpoint in {every:.0f} s")
     for what, seconds in (("blocks the steps", blocked), ("until committed", committed)):
         share = 100 * seconds / (every + seconds)

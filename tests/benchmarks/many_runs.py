@@ -14,10 +14,10 @@ from terms import Found, Terms
 from timing import NotMeasuredError, in_rounds
 from workload import MAPPINGS, alone, one_after_the_other, quick_start, seeded, together
 
-from sparsity_jax.training.population import Layout, choose_layout
+from sparsity_jax.training.population import MemberMapping, choose_mapping
 
 ROOT = Path(__file__).parents[2]
-TOGETHER, IN_TURN, ALONE = "together", "one after the other", "one run"
+TOGETHER, IN_TURN, SINGLE_PROCESS = "together", "one after the other", "one run"
 _UNROLLED_SECONDS = 15.0  # to compile a member, at most; a guess
 
 
@@ -27,15 +27,15 @@ def cpu_group(terms: Terms, _: Found) -> Row:
     work, members = quick_start(4)
     if terms.quick:
         work, members = terms.work("", images=0), seeded(2)
-    layout = choose_layout(len(members))
+    mapping = choose_mapping(len(members))
     columns = {
-        TOGETHER: together(work, members, layout),
+        TOGETHER: together(work, members, mapping),
         IN_TURN: one_after_the_other(work, members),
     }
     found = in_rounds(columns, **terms.pace, deadline=terms.deadline)
     found = found.divided(len(members), *columns)
     row = compared(found, ours=TOGETHER, peers=[IN_TURN], goals=[Goal(1.0, (IN_TURN,))])
-    row.ours = f"{layout.mapping} {row.ours}"
+    row.ours = f"{mapping.mapping} {row.ours}"
     return row
 
 
@@ -48,9 +48,9 @@ def gpu_population(terms: Terms, _: Found, *, network: str, size: int) -> Row:
     work = terms.work(network, images=50_000)
     members = seeded(max(2, size // 4) if terms.quick else size)
     with torch_process(terms.torch_python) as torch:
-        peers = torch.columns(work.setup.plan, images=work.corpus.train_size)
-        columns = {ALONE: alone(work, members[0]), COMPILED: peers[COMPILED]}
-        columns |= {name: together(work, members, Layout(name)) for name in MAPPINGS}
+        peers = torch.columns(work.program.plan, images=work.corpus.train_size)
+        columns = {SINGLE_PROCESS: alone(work, members[0]), COMPILED: peers[COMPILED]}
+        columns |= {name: together(work, members, MemberMapping(name)) for name in MAPPINGS}
         needs = {"unroll": _UNROLLED_SECONDS * len(members)}
         found = in_rounds(columns, **terms.pace, deadline=terms.deadline, needs=needs)
     found = found.divided(len(members), *MAPPINGS)
@@ -70,7 +70,7 @@ def collectives(terms: Terms, _: Found) -> Row:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     own = {"JAX_NUM_CPU_DEVICES": "8", "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "training" / "on_eight_devices.py")],
+        [sys.executable, str(ROOT / "tests" / "helpers" / "on_eight_devices.py")],
         env=os.environ | own, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:

@@ -29,20 +29,20 @@ from workload import (
     together,
 )
 
-from sparsity_jax.training import Hypers, advance, init_state
-from sparsity_jax.training.population import Layout, advance_members, stack
+from sparsity_jax.training import Hparams, init_state, train_steps
+from sparsity_jax.training.population import MemberMapping, stack, train_population
 
 STEPS = 10
 
 
-def same_bits(work: Workload, members: Sequence[Hypers], layout: Layout) -> bool:
+def same_bits(work: Workload, members: Sequence[Hparams], mapping: MemberMapping) -> bool:
     """Whether the members' states are those of the runs alone."""
     state, corpus = fresh(work, members), work.corpus
-    hypers = stack(members)
-    grouped = advance_members(work.setup, hypers, corpus, state, until=STEPS, layout=layout)
+    hparams = stack(members)
+    grouped = train_population(work.program, hparams, corpus, state, until=STEPS, mapping=mapping)
     single = stack(
         [
-            advance(work.setup, own, corpus, init_state(work.setup, own), until=STEPS)
+            train_steps(work.program, own, corpus, init_state(work.program, own), until=STEPS)
             for own in members
         ]
     )
@@ -61,14 +61,14 @@ def main() -> None:
     for network in asked.network:
         work, members = make_workload(plan_of(network), images=50 * BATCH), seeded(asked.members)
         columns = {"alone": one_after_the_other(work, members)}
-        columns |= {name: together(work, members, Layout(name)) for name in MAPPINGS}
+        columns |= {name: together(work, members, MemberMapping(name)) for name in MAPPINGS}
         found = in_rounds(columns, rounds=asked.rounds, seconds=0.5)
         found = found.divided(len(members), *columns)
         print(f"\nBasicNet {network}, {len(members)} members, batch {BATCH}, ms per member-step")
         print(f"{'':8}{'median':>8}{'min':>8}{'times alone':>13}  bits")
         for name, taken in found.times.items():
             median, ratio = found.median(name), found.median(name) / found.median("alone")
-            bits = name == "alone" or same_bits(work, members, Layout(name))
+            bits = name == "alone" or same_bits(work, members, MemberMapping(name))
             print(f"{name:8}{median:8.2f}{min(taken):8.2f}{ratio:13.2f}  {bits}")
 
 

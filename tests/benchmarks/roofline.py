@@ -19,7 +19,7 @@ from workload import Workload
 
 from sparsity_jax.models import Plan
 from sparsity_jax.pruning.cost import cost
-from sparsity_jax.training import Hypers, init_state
+from sparsity_jax.training import Hparams, init_state
 from sparsity_jax.training.step import train_step
 
 _FLOAT = 4  # bytes
@@ -68,12 +68,12 @@ def count(plan: Plan, batch: int) -> Counted:
     )
 
 
-def counted_by_xla(work: Workload, own: Hypers) -> Counted:
+def counted_by_xla(work: Workload, own: Hparams) -> Counted:
     """What XLA says of the compiled step (products that it rewrites or calls out may differ)."""
-    setup, corpus = work.setup, work.corpus
-    images = jnp.zeros((setup.batch_size, *setup.plan.input_shape), jnp.float32)
-    arguments = own, init_state(setup, own), images, corpus.train_labels[: setup.batch_size]
-    step = jax.jit(functools.partial(train_step, setup)).lower(*arguments).compile()
+    program, corpus = work.program, work.corpus
+    images = jnp.zeros((program.batch_size, *program.plan.input_shape), jnp.float32)
+    arguments = own, init_state(program, own), images, corpus.train_labels[: program.batch_size]
+    step = jax.jit(functools.partial(train_step, program)).lower(*arguments).compile()
     found: Any = step.cost_analysis() or {}
     found = found[0] if isinstance(found, list) else found
     return Counted(found.get("flops", math.nan), found.get("bytes accessed", math.nan))

@@ -48,7 +48,7 @@ def _best(row: Row) -> float:
 def _least(terms: Terms, network: str) -> tuple[float, str]:
     """Milliseconds that a step takes at least, and how that comes about."""
     work = terms.work(network, images=BATCH)
-    ours, theirs = count(work.setup.plan, BATCH), counted_by_xla(work, seeded(1)[0])
+    ours, theirs = count(work.program.plan, BATCH), counted_by_xla(work, seeded(1)[0])
     ceilings = measure_ceilings(quick=terms.quick, **terms.pace)
     least = ceilings.least_ms(ours)
     return least, (

@@ -47,7 +47,7 @@ class PlainNet(nn.Module):
 
 def plain_jax(work: Workload) -> Column:
     """nn.Conv, nn.max_pool, nn.BatchNorm, optax; one jitted, donated step per call."""
-    net, y = PlainNet(work.setup.plan), work.corpus.train_labels[:BATCH]
+    net, y = PlainNet(work.program.plan), work.corpus.train_labels[:BATCH]
     x = work.corpus.train_images[:BATCH].astype(jnp.float32) / 255
     rule = optax.chain(optax.add_decayed_weights(1e-3), optax.adam(1e-3, b2=0.99))
     variables = net.init(jax.random.key(0), x)
@@ -86,7 +86,7 @@ def main() -> None:
         work = make_workload(plan_of(network), images=IMAGES)
         with torch_process(asked.torch_python) as torch:
             columns = {"ours": alone(work, seeded(1)[0]), "plain JAX": plain_jax(work)}
-            columns |= torch.columns(work.setup.plan, images=IMAGES)
+            columns |= torch.columns(work.program.plan, images=IMAGES)
             found = in_rounds(columns, rounds=asked.rounds, seconds=0.5)
         print(f"\nBasicNet {network}, batch {BATCH}; {torch.version or 'no PyTorch'}")
         print(f"{'':14}{'median ms':>10}{'min ms':>9}{'times ours':>12}")

@@ -29,13 +29,13 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from sparsity_jax.data import Dataset
-from sparsity_jax.data.builders.archive_builder import ArchiveBuilder
-from sparsity_jax.data.downloads import Archive
-from sparsity_jax.data.records import Records
+from sparsity_jax.data.files.downloads import Archive
+from sparsity_jax.data.sources.builders.archive_builder import ArchiveBuilder
+from sparsity_jax.data.sources.tfds_stream import Records
 from sparsity_jax.data.stream import default_workers, read, usable_cpus
 from sparsity_jax.models import make_plan
-from sparsity_jax.training import Corpus, Hypers, Setup, advance, init_state
-from sparsity_jax.training.order import epoch_order
+from sparsity_jax.training import DeviceDataset, Hparams, ProgramConfig, init_state, train_steps
+from sparsity_jax.training.state import epoch_order
 
 BATCH, WARM, DISTINCT = 64, 10, 64
 
@@ -214,12 +214,12 @@ def resident() -> None:
     images = rng.integers(0, 256, (50_000, 32, 32, 3), dtype=np.uint8)
     labels = rng.integers(0, 10, 50_000, dtype=np.int32)
     names = tuple("abcdefghij")
-    corpus = Corpus.of(Dataset("noise", images, labels, images[:9], labels[:9], names))
-    hypers = Hypers(*map(jnp.float32, (1e-3, 1e-4, 1, 1, 0)), seed=jnp.uint32(0))
+    corpus = DeviceDataset.of(Dataset("noise", images, labels, images[:9], labels[:9], names))
+    hparams = Hparams(*map(jnp.float32, (1e-3, 1e-4, 1, 1, 0)), seed=jnp.uint32(0))
     for width in ("0.25", "64-1x"):
         plan = make_plan("BasicNet", classes=10, input_shape=(32, 32, 3), width=width)
-        setup = Setup(plan, "adam", "l2", "schedule", 40, (), True)
-        step, choose, reorder = step_seconds(setup, hypers, corpus)
+        program = ProgramConfig(plan, "adam", "l2", "schedule", 40, (), True)
+        step, choose, reorder = step_seconds(program, hparams, corpus)
         share = 100 * (choose + reorder / 1250) / step
         print(
             f"BasicNet {width}: step {1e3 * step:.1f} ms, choosing its batch {1e3 * choose:.3f} ms,"
@@ -227,17 +227,19 @@ def resident() -> None:
         )
 
 
-def step_seconds(setup: Setup, hypers: Hypers, corpus: Corpus) -> tuple[float, float, float]:
+def step_seconds(
+    program: ProgramConfig, hparams: Hparams, corpus: DeviceDataset
+) -> tuple[float, float, float]:
     """Seconds of a whole step, of gathering a batch, of an epoch's order."""
-    state = advance(setup, hypers, corpus, init_state(setup, hypers), until=3)
+    state = train_steps(program, hparams, corpus, init_state(program, hparams), until=3)
     began = time.perf_counter()
-    advance(setup, hypers, corpus, state, until=23)
+    train_steps(program, hparams, corpus, state, until=23)
     step = (time.perf_counter() - began) / 20
-    indices = epoch_order(hypers, 0, size=50_000)
+    indices = epoch_order(hparams, 0, size=50_000)
     gather = jax.jit(
         lambda start: corpus.train_images[jax.lax.dynamic_slice(indices, (start,), (40,))]
     )
-    return step, seconds(lambda: gather(3)), seconds(lambda: epoch_order(hypers, 1, size=50_000))
+    return step, seconds(lambda: gather(3)), seconds(lambda: epoch_order(hparams, 1, size=50_000))
 
 
 def seconds(call: object, count: int = 30) -> float:

@@ -11,13 +11,20 @@ import numpy as np
 from timing import Column, timed
 
 from configs.quickstart import get_config
+from sparsity_jax.config.sweep import expand
 from sparsity_jax.data import Dataset
-from sparsity_jax.jobs import make_job
 from sparsity_jax.models import Conv, Plan
 from sparsity_jax.models.networks import basicnet
-from sparsity_jax.settings import expand
-from sparsity_jax.training import Corpus, Hypers, Setup, State, advance, init_state
-from sparsity_jax.training.population import Layout, advance_members, stack
+from sparsity_jax.training import (
+    DeviceDataset,
+    Hparams,
+    ProgramConfig,
+    TrainState,
+    init_state,
+    train_steps,
+)
+from sparsity_jax.training.population import MemberMapping, stack, train_population
+from sparsity_jax.training.run import make_run
 
 BATCH = 40
 MAPPINGS = ("vmap", "map", "unroll")
@@ -28,8 +35,8 @@ MINIATURE = Plan("miniature", (Conv(4, pool=True), Conv(6)), (8, 8, 1), "global"
 class Workload:
     """A program and the data that it trains on."""
 
-    setup: Setup
-    corpus: Corpus
+    program: ProgramConfig
+    corpus: DeviceDataset
 
 
 def plan_of(network: str) -> Plan:
@@ -40,18 +47,18 @@ def plan_of(network: str) -> Plan:
     return basicnet(classes=10, input_shape=(int(side), int(side), int(channels)), width=width)
 
 
-def make_workload(plan: Plan, *, images: int, setup: Setup | None = None) -> Workload:
+def make_workload(plan: Plan, *, images: int, program: ProgramConfig | None = None) -> Workload:
     """Adam with L2 (unless a setup says otherwise) on that many images of noise."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (images, *plan.input_shape), np.uint8)
     labels = rng.integers(0, plan.classes, images).astype(np.int32)
     half = np.full(plan.input_shape[2], 0.5, np.float32)
-    corpus = Corpus(*map(jnp.asarray, (pixels, labels, pixels[:1], labels[:1], half, half)))
-    own = Setup(plan, "adam", "l2", "schedule", BATCH, (), flip=False)
-    return Workload(setup or own, corpus)
+    corpus = DeviceDataset(*map(jnp.asarray, (pixels, labels, pixels[:1], labels[:1], half, half)))
+    own = ProgramConfig(plan, "adam", "l2", "schedule", BATCH, (), flip=False)
+    return Workload(program or own, corpus)
 
 
-def quick_start(seeds: int) -> tuple[Workload, list[Hypers]]:
+def quick_start(seeds: int) -> tuple[Workload, list[Hparams]]:
     """The quick start's Adam + L2 with that many seeds, on noise of its shape and size."""
     config = get_config()
     config.seeds, config.sweep = seeds, ({"optimizer": "adam", "regularizer": "l2"},)
@@ -61,48 +68,50 @@ def quick_start(seeds: int) -> tuple[Workload, list[Hypers]]:
     images = rng.integers(0, 256, shape, np.uint8)
     labels = rng.integers(0, 10, len(images)).astype(np.int32)
     noise = Dataset("noise", images, labels, images[:40], labels[:40], tuple("0123456789"))
-    corpus = Corpus.of(noise)
-    jobs = [make_job(run, noise, corpus, Path()) for run in expand(config)]
-    return Workload(jobs[0].setup, corpus), [job.hypers for job in jobs]
+    corpus = DeviceDataset.of(noise)
+    jobs = [make_run(run, noise, corpus, Path()) for run in expand(config)]
+    return Workload(jobs[0].program, corpus), [job.hparams for job in jobs]
 
 
-def seeded(count: int) -> list[Hypers]:
+def seeded(count: int) -> list[Hparams]:
     """Members that differ in their seeds."""
     numbers = [jnp.float32(value) for value in (1e-3, 1e-3, 1, 1, 0)]
     zero = jnp.float32(0)
-    return [Hypers(*numbers, seed=jnp.uint32(seed), gamma_l1=zero) for seed in range(count)]
+    return [Hparams(*numbers, seed=jnp.uint32(seed), gamma_l1=zero) for seed in range(count)]
 
 
-def alone(work: Workload, own: Hypers) -> Column:
+def alone(work: Workload, own: Hparams) -> Column:
     """One run."""
     return one_after_the_other(work, [own])
 
 
-def one_after_the_other(work: Workload, members: Sequence[Hypers]) -> Column:
+def one_after_the_other(work: Workload, members: Sequence[Hparams]) -> Column:
     """Every member takes the steps by itself; then the next does."""
-    states = [init_state(work.setup, own) for own in members]
+    states = [init_state(work.program, own) for own in members]
 
     def steps(count: int) -> None:
         for i, own in enumerate(members):
             until = int(states[i].step) + count
-            states[i] = advance(work.setup, own, work.corpus, states[i], until=until)
+            states[i] = train_steps(work.program, own, work.corpus, states[i], until=until)
 
     return timed(steps)
 
 
-def together(work: Workload, members: Sequence[Hypers], layout: Layout) -> Column:
+def together(work: Workload, members: Sequence[Hparams], mapping: MemberMapping) -> Column:
     """All members take the steps in one program. Its state is made when it is first called."""
-    hypers, state = stack(members), None
+    hparams, state = stack(members), None
 
     def steps(count: int) -> None:
         nonlocal state
         begun = state or fresh(work, members)
         until = int(begun.step[0]) + count
-        state = advance_members(work.setup, hypers, work.corpus, begun, until=until, layout=layout)
+        state = train_population(
+            work.program, hparams, work.corpus, begun, until=until, mapping=mapping
+        )
 
     return timed(steps)
 
 
-def fresh(work: Workload, members: Sequence[Hypers]) -> State:
+def fresh(work: Workload, members: Sequence[Hparams]) -> TrainState:
     """The members' stacked state before their first step."""
-    return stack([init_state(work.setup, own) for own in members])
+    return stack([init_state(work.program, own) for own in members])

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparsity_jax.data import folder
-from sparsity_jax.data.arrays import Dataset
+from sparsity_jax.data.dataset import Dataset
+from sparsity_jax.data.sources import image_folder as folder
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import Conv, Plan
-from sparsity_jax.training import Corpus, Hypers, Setup, advance, init_state
-from sparsity_jax.training.order import epoch_order
+from sparsity_jax.training import DeviceDataset, Hparams, ProgramConfig, init_state, train_steps
+from sparsity_jax.training.state import epoch_order
 from sparsity_jax.training.step import next_batch
 
 
@@ -111,15 +111,15 @@ def trains_and_resumes():
     def check(dataset: Dataset) -> None:
         shape = dataset.image_shape
         plan = Plan("tiny", (Conv(2, pool=True), Conv(2)), shape, "global", (3,), dataset.classes)
-        setup = Setup(plan, "adam", "l2", "schedule", 2, (), flip=True)
-        hypers = Hypers(*(jnp.float32(value) for value in (1e-3, 1e-3, 1, 1, 0)), jnp.uint32(5))
-        corpus, start = Corpus.of(dataset), init_state(setup, hypers)
-        order = epoch_order(hypers, 0, size=dataset.train_size)
+        program = ProgramConfig(plan, "adam", "l2", "schedule", 2, (), flip=True)
+        hparams = Hparams(*(jnp.float32(value) for value in (1e-3, 1e-3, 1, 1, 0)), jnp.uint32(5))
+        corpus, start = DeviceDataset.of(dataset), init_state(program, hparams)
+        order = epoch_order(hparams, 0, size=dataset.train_size)
         assert dataset.train_size // 2 > 2  # so that step 1 is in the middle
-        first = advance(setup, hypers, corpus, start, until=1)
+        first = train_steps(program, hparams, corpus, start, until=1)
         kept = jax.device_get(first)
-        whole = advance(setup, hypers, corpus, first, until=3)
-        images, labels = next_batch(setup, hypers, corpus, order, kept)
+        whole = train_steps(program, hparams, corpus, first, until=3)
+        images, labels = next_batch(program, hparams, corpus, order, kept)
         chosen = np.asarray(order[2:4])
         np.testing.assert_array_equal(labels, dataset.train_labels[chosen])
         seen = np.asarray(images) * np.asarray(dataset.std) + np.asarray(dataset.mean)
@@ -127,7 +127,9 @@ def trains_and_resumes():
         for got, image in zip(seen, stored, strict=True):  # flipped or not
             errors = [np.abs(got - image).max(), np.abs(got - image[:, ::-1]).max()]
             assert min(errors) < 1e-5
-        resumed = advance(setup, hypers, Corpus.of(dataset), jax.device_put(kept), until=3)
+        resumed = train_steps(
+            program, hparams, DeviceDataset.of(dataset), jax.device_put(kept), until=3
+        )
         for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
             np.testing.assert_array_equal(a, b)
 

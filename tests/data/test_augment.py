@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsity_jax.data.arrays import channel_moments
 from sparsity_jax.data.augment import (
     as_tested,
     centre_crop,
@@ -17,6 +16,7 @@ from sparsity_jax.data.augment import (
     random_resized_crop,
     seen_shape,
 )
+from sparsity_jax.data.dataset import channel_moments
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 5, 6, 3), dtype=np.uint8)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparsity_jax.data.archives import read_archive
-from sparsity_jax.data.arrays import histograms, moments_of
-from sparsity_jax.data.decode import decode_files
+from sparsity_jax.data.dataset import histograms, moments_of
+from sparsity_jax.data.files.archives import read_archive
+from sparsity_jax.data.files.decode import decode_files
 
 CIFAR10 = Path(__file__).parents[3] / "shared" / "data" / "cifar10_jpeg.tar.xz"
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsity_jax.data.stream import Arrays, StreamedImages, read, shard
+from sparsity_jax.data.stream import Arrays, StreamedImages, part_of_batches, read
 from sparsity_jax.errors import UserError
 
 
@@ -74,7 +74,7 @@ def test_streamed_images_can_be_walked_twice_and_sliced():
 def test_hosts_together_see_every_batch_once(count, each, batches, seed):
     batch = count * each
     order = np.random.default_rng(seed).permutation(batch * batches)
-    shares = [shard(order, batch_size=batch, index=k, count=count) for k in range(count)]
+    shares = [part_of_batches(order, batch_size=batch, index=k, count=count) for k in range(count)]
     assert {len(share) for share in shares} == {each * batches}
     for number in range(batches):
         seen = [share[number * each : (number + 1) * each] for share in shares]
@@ -85,4 +85,4 @@ def test_hosts_together_see_every_batch_once(count, each, batches, seed):
 
 def test_a_batch_that_hosts_cannot_share_is_refused():
     with pytest.raises(UserError, match="batch of 10"):
-        shard(np.arange(20), batch_size=10, index=0, count=4)
+        part_of_batches(np.arange(20), batch_size=10, index=0, count=4)

@@ -14,7 +14,7 @@ import commands
 import lives
 import tiny
 
-from sparsity_jax import fitting
+from sparsity_jax.training import trainer as fitting
 
 HOUR = 3600.0
 CLOCKS = ("time", "monotonic", "perf_counter")

@@ -22,9 +22,11 @@ from unittest import mock
 import numpy as np
 import tiny
 
-from sparsity_jax import experiment, fitting, report
+from sparsity_jax import report
+from sparsity_jax.distributed.preemption import Interrupted
 from sparsity_jax.errors import UserError
-from sparsity_jax.interruption import Interrupted
+from sparsity_jax.experiment import run as experiment
+from sparsity_jax.training import trainer as fitting
 
 DAMAGES = ("truncate", "delete", "flip", "swap", "dtype")
 Outcome = tuple[str, str]  # verdict, what was said

@@ -15,12 +15,15 @@ from pathlib import Path
 import tiny
 from ml_collections import ConfigDict
 
+from sparsity_jax.config.base import default_config
+from sparsity_jax.config.sweep import expand
 from sparsity_jax.errors import UserError
-from sparsity_jax.settings import default_config, expand
-from sparsity_jax.storage import checkpoints, digests, seals, workdir
+from sparsity_jax.storage import checkpoints, workdir
+from sparsity_jax.storage import completion as completion
 from sparsity_jax.storage.history import Evaluation, encode_line, read_history
+from sparsity_jax.storage.io import json_digest
 from sparsity_jax.storage.models import load_model
-from sparsity_jax.storage.records import RunResult, encode_results, read_results
+from sparsity_jax.storage.results import RunResult, encode_results, read_results
 
 Reader = Callable[[Path], object]
 _ODD = (
@@ -69,11 +72,11 @@ def _subjects(folder: Path) -> dict[str, tuple[Path, bytes, Reader]]:
         (folder / name).mkdir(parents=True, exist_ok=True)
     row = RunResult("a", "d", "BasicNet", "adam", "l2", 1e-3, 40, test_error=1.5, layers=(1.0, 2.0))
     line = encode_line(Evaluation("a", 3, 0.5, train_loss=1.25, layers={"C1": 12.5}))
-    seals.write_seal(folder / "run", seals.Seal(row, (line,)), of="x")
+    completion.write_run_record(folder / "run", completion.RunRecord(row, (line,)), of="x")
     notes = {"step": 3, "of": "x", "leaves": {"a": "0" * 32}, "notes": {"seconds": 1.5}}
-    notes = {"digest": digests.of_json(notes), **notes}
+    notes = {"digest": json_digest(notes), **notes}
     config = {"format": 1, "config": {"name": "a"}, "versions": {"sparsity_jax": "0"}}
-    config = {"digest": digests.of_json(config), **config}
+    config = {"digest": json_digest(config), **config}
     plan = {"digest": "0" * 32, "plan": {"name": "a", "convs": []}, "arrays": {}}
     return {
         "results": (folder / "results.csv", encode_results([row]).encode(), read_results),
@@ -82,9 +85,9 @@ def _subjects(folder: Path) -> dict[str, tuple[Path, bytes, Reader]]:
         "config": (folder / "config.json", _bytes(config), lambda p: workdir.read_record(p.parent)),
         "plan": (folder / "pruned" / "plan.json", _bytes(plan), lambda p: load_model(p.parent)),
         "seal": (
-            folder / "run" / seals.NAME,
-            (folder / "run" / seals.NAME).read_bytes(),
-            lambda p: seals.read_seal(p.parent, of="x"),
+            folder / "run" / completion.NAME,
+            (folder / "run" / completion.NAME).read_bytes(),
+            lambda p: completion.read_run_record(p.parent, of="x"),
         ),
     }
 

@@ -21,7 +21,8 @@ import jax
 import tiny
 from jax._src import compiler, distributed
 
-from sparsity_jax import hosts, main, report
+from sparsity_jax import main, report
+from sparsity_jax.distributed import processes as hosts
 
 HEARTBEAT_SECONDS = 10  # instead of 30, after which a process notices that another has died
 MEETING_SECONDS = 30  # instead of 300, after which it no longer waits for one that never came

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import tiny
 
-from sparsity_jax import fitting, report
 from sparsity_jax import main as command
+from sparsity_jax import report
 from sparsity_jax.storage import lock
-from sparsity_jax.storage.artifacts import read_measure
-from sparsity_jax.storage.records import read_results
+from sparsity_jax.storage.measurements import read_measurements
+from sparsity_jax.storage.results import read_results
+from sparsity_jax.training import trainer as fitting
 
 # Orbax leaves the errors of reads that it gave up on to be found by the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -48,15 +49,15 @@ def test_a_signal_commits_a_checkpoint_between_evaluations_and_the_run_goes_on_f
     tmp_path, monkeypatch, capfd, signum, code, step
 ):
     assert main(tmp_path / "whole") == 0
-    advance = fitting.advance_members
+    train_steps = fitting.train_population
 
     def asked_to_stop(*arguments, until, layout):
         if until == step:
             os.kill(os.getpid(), signum)
-        return advance(*arguments, until=until, layout=layout)
+        return train_steps(*arguments, until=until, layout=layout)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "advance_members", asked_to_stop)
+        patch.setattr(fitting, "train_population", asked_to_stop)
         assert main(tmp_path / "parts") == code
     said = capfd.readouterr().err
     assert "to go on: python -m sparsity_jax.main" in said
@@ -71,7 +72,7 @@ def test_a_second_sigint_is_not_deferred():
     """In a process of its own, which it ends while that still waits for its compiled call."""
     waiting = """
 import os, signal, time
-from sparsity_jax.interruption import deferring
+from sparsity_jax.distributed.preemption import deferring
 with deferring() as asked:
     os.kill(os.getpid(), signal.SIGINT)
     print(asked(), flush=True)
@@ -88,16 +89,16 @@ def test_a_run_that_goes_on_with_other_devices_ends_alike(tmp_path, monkeypatch)
     """Stopped where four devices split its batches, it goes on with one: equal up to rounding."""
     split = ("--config.split=batch", "--config.sweep=()")  # Adam; SGD's rate makes much of rounding
     assert main(tmp_path / "whole", *split) == 0
-    advance = fitting.advance_members
+    train_steps = fitting.train_population
 
     def asked_to_stop(*arguments, until, layout):
         assert layout.devices == 4
         if until == 100:
             os.kill(os.getpid(), signal.SIGTERM)
-        return advance(*arguments, until=until, layout=layout)
+        return train_steps(*arguments, until=until, layout=layout)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "advance_members", asked_to_stop)
+        patch.setattr(fitting, "train_population", asked_to_stop)
         assert main(tmp_path / "parts", *split) == 143
     done = commands.run(tmp_path / "parts", *split, JAX_NUM_CPU_DEVICES="1")
     assert done.returncode == 0, done.stderr
@@ -107,7 +108,8 @@ def test_a_run_that_goes_on_with_other_devices_ends_alike(tmp_path, monkeypatch)
     assert (here.layers, here.sparsity_act) == (there.layers, there.sparsity_act)
     assert here.test_loss == pytest.approx(there.test_loss, rel=1e-2)
     before, after = (
-        read_measure(tmp_path / name / "runs" / here.run / "measure.npz").gamma for name in names
+        read_measurements(tmp_path / name / "runs" / here.run / "measure.npz").gamma
+        for name in names
     )
     for layer, gamma in before.items():
         np.testing.assert_allclose(after[layer], gamma, rtol=1e-3)
@@ -145,15 +147,15 @@ def test_odd_input_is_read_or_refused(tmp_path, capsys):
 def test_a_vanished_workdir_and_a_held_one_are_named(tmp_path, monkeypatch, capsys):
     import shutil
 
-    advance = fitting.advance_members
+    train_steps = fitting.train_population
 
     def vanishing(*arguments, until, layout):
-        state = advance(*arguments, until=until, layout=layout)
+        state = train_steps(*arguments, until=until, layout=layout)
         shutil.rmtree(tmp_path / "gone")
         return state
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "advance_members", vanishing)
+        patch.setattr(fitting, "train_population", vanishing)
         assert main(tmp_path / "gone") == 2
     assert "vanished" in capsys.readouterr().err
     with lock.hold(tmp_path / "held"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.settings import default_config
+from sparsity_jax.config.base import default_config
 
 EVALUATIONS = 4
 

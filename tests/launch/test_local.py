@@ -16,7 +16,7 @@ from sparsity_jax.launch.local import Local
 LAUNCHER = """
 import sys
 from pathlib import Path
-from sparsity_jax.interruption import Interrupted
+from sparsity_jax.distributed.preemption import Interrupted
 from sparsity_jax.launch.local import Local
 
 try:

@@ -21,7 +21,7 @@ from sparsity_jax.launch.ray_cluster import RayCluster, run_share
 LAUNCHER = """
 import sys
 from pathlib import Path
-from sparsity_jax.interruption import Interrupted
+from sparsity_jax.distributed.preemption import Interrupted
 from sparsity_jax.launch.ray_cluster import RayCluster
 
 try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sparsity_jax.launch.__main__ import main as launch
 
-GRID = f"{Path(__file__).parent.parent / 'small_grid.py'}:wide"
+GRID = f"{Path(__file__).parents[1] / 'helpers' / 'small_grid.py'}:wide"
 
 
 def test_two_shares_give_the_results_of_one_process(main, rows, monkeypatch, capsys):

@@ -13,8 +13,9 @@ from sparsity_jax.data.augment import pad_crop
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import make_plan
 from sparsity_jax.models.convnet import ConvNet, Norm, init
-from sparsity_jax.models.lowering import METHODS, conv, pool
+from sparsity_jax.models.convolution import METHODS, conv
 from sparsity_jax.models.plans import POOLS, Plan
+from sparsity_jax.models.pooling import pool
 from sparsity_jax.pruning import prune
 from sparsity_jax.pruning.fold import fold_constants
 

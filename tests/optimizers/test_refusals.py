@@ -13,15 +13,15 @@ from sparsity_jax.optimizers import (
     OPTIMIZERS,
     REGULARIZERS,
     WD_MODES,
-    chain,
     checks,
     default_learning_rate,
-    hyperparameters,
     make_optimizer,
     norm_rates,
-    rules,
     schedules,
 )
+from sparsity_jax.optimizers import regularized as chain
+from sparsity_jax.optimizers import table as hyperparameters
+from sparsity_jax.optimizers import transforms as rules
 
 MODULES = (chain, checks, hyperparameters, norm_rates, rules, schedules)
 

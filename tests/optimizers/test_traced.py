@@ -17,7 +17,7 @@ STRENGTHS = jnp.logspace(-5, -1, 10)
 
 
 def walk(
-    name: str, kind: str, mode: str, hypers: tuple[jax.Array | float, ...], steps: int = 6
+    name: str, kind: str, mode: str, hparams: tuple[jax.Array | float, ...], steps: int = 6
 ) -> Any:
     """Some steps, the optimizer built inside each of them as in a compiled training step."""
 
@@ -35,7 +35,7 @@ def walk(
 
     def step(_: int, carry: Any) -> Any:
         params, state = carry
-        updates, state = optimizer(*hypers).update(GRADIENT, state, params)
+        updates, state = optimizer(*hparams).update(GRADIENT, state, params)
         return jax.tree.map(jnp.add, params, updates), state
 
     # The state is made with dummy numbers: its structure must not depend on them.
@@ -56,9 +56,9 @@ def test_traced_is_concrete_and_vmapped_is_looped(name: str, kind: str, mode: st
     rate = default_learning_rate(name)
     members = [(rate, 0.1, 1.0, 1.0), (rate / 2, 0.01, 0.1, 0.5)]
     packed = tuple(jnp.array(values) for values in zip(*members, strict=True))
-    mapped = jax.jit(jax.vmap(lambda *hypers: walk(name, kind, mode, hypers)))(*packed)
-    for index, hypers in enumerate(members):
-        concrete = walk(name, kind, mode, hypers)
+    mapped = jax.jit(jax.vmap(lambda *hparams: walk(name, kind, mode, hparams)))(*packed)
+    for index, hparams in enumerate(members):
+        concrete = walk(name, kind, mode, hparams)
         for leaf, value in concrete.items():
             np.testing.assert_allclose(mapped[leaf][index], value, rtol=2e-6, atol=1e-9)
 

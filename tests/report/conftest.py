@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from sparsity_jax import report
-
-sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import fake_workdir
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,11 @@ import pytest
 
 from sparsity_jax import report
 from sparsity_jax.errors import UserError
-from sparsity_jax.report import evolution, page, workdir
-from sparsity_jax.report.figures import DRAWINGS
-from sparsity_jax.storage import seals
+from sparsity_jax.report import loading as workdir
+from sparsity_jax.report.figures.registry import DRAWINGS
+from sparsity_jax.report.page import page
+from sparsity_jax.report.page import slider as evolution
+from sparsity_jax.storage import completion as completion
 
 SCRIPT = "<script>alert(1)</script>"
 VOID = {"meta", "link", "input", "img", "source", "br", "wbr"}
@@ -151,7 +153,7 @@ def test_damaged_files_are_named_and_left_out(built: Path, without_figures: None
     records = workdir.load(copy)
     assert len(records.problems) == 3
     assert run not in records.measures
-    assert len(records.courses) == len(fake_workdir.QUICKSTART)
+    assert len(records.curves) == len(fake_workdir.QUICKSTART)
     text = report.build(copy).read_text()
     assert "measure.npz is damaged" in text
     assert "cut off" in text
@@ -217,7 +219,9 @@ def test_notes_on_runs_stand_under_the_results(tmp_path: Path, without_figures: 
     rows = fake_workdir.write(tmp_path, fake_workdir.QUICKSTART[:2], evaluations=4)
     assert "class='notes'" not in report.build(tmp_path).read_text()
     note = f"is at chance level: test error 90.0 %, by guessing 90.0 % {SCRIPT}"
-    seals.write_seal(tmp_path / "runs" / rows[1].run, seals.Seal(rows[1], notes=(note,)), of="x")
+    completion.write_run_record(
+        tmp_path / "runs" / rows[1].run, completion.RunRecord(rows[1], notes=(note,)), of="x"
+    )
     text = report.build(tmp_path).read_text()
     outline(text)
     said = f"<strong>{rows[1].run}</strong> is at chance level: test error 90.0 %"
@@ -230,7 +234,7 @@ def test_a_damaged_seal_is_named_and_the_report_goes_on(
     tmp_path: Path, without_figures: None, damage: str
 ) -> None:
     rows = fake_workdir.write(tmp_path, fake_workdir.QUICKSTART[:1], evaluations=4)
-    (tmp_path / "runs" / rows[0].run / seals.NAME).write_text(damage)
+    (tmp_path / "runs" / rows[0].run / completion.NAME).write_text(damage)
     text = report.build(tmp_path).read_text()
-    assert f"{rows[0].run}/{seals.NAME} is damaged" in text
+    assert f"{rows[0].run}/{completion.NAME} is damaged" in text
     assert f"{rows[0].sparsity_gamma:.1f}" in text

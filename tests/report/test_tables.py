@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsity_jax.report import tables
-from sparsity_jax.report.groups import groups, representatives, run_labels, spread
-from sparsity_jax.storage.records import RunResult
+from sparsity_jax.report.aggregate import groups, representatives, run_labels, spread
+from sparsity_jax.storage.results import RunResult
 
 numbers = st.lists(st.floats(0, 100), min_size=2, max_size=6)
 

@@ -87,15 +87,15 @@ def test_padding_never_counts(variables):
 def test_memory_is_bounded_by_the_batch(variables):
     """A corpus that is never held whole: its batches are made while they are asked for."""
 
-    class Corpus:
+    class DeviceDataset:
         held = 0
 
         def __iter__(self):
             for seed in range(40):
                 yield np.random.default_rng(seed).normal(size=(5, 6, 6, 3)).astype(np.float32)
 
-    found = activation_sparsity(apply_fn, variables, Corpus(), batch_size=5)
-    whole = activation_sparsity(apply_fn, variables, np.concatenate(list(Corpus())))
+    found = activation_sparsity(apply_fn, variables, DeviceDataset(), batch_size=5)
+    whole = activation_sparsity(apply_fn, variables, np.concatenate(list(DeviceDataset())))
     assert found.table() == whole.table()
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from sparsity_jax.optimizers import OPTIMIZERS, default_learning_rate, make_optimizer
 from sparsity_jax.sparsity import forecast
-from sparsity_jax.sparsity.forecast import NEVER, settle, slots_of, steps_to_inactive
+from sparsity_jax.sparsity.forecast import NEVER, slots_of, steady_state, steps_to_inactive
 from sparsity_jax.sparsity.low_gradient import simulate
 
 GAMMA = jnp.array([1.0, -0.5, 0.1, 0.01, 5e-4, 0.0])
@@ -139,12 +139,12 @@ def test_a_real_state_gives_the_true_remaining_time() -> None:
 
 def test_settled_slots_are_the_steady_state() -> None:
     gamma, strength = jnp.array([1.0, 0.2]), 1e-2
-    sgd = jax.tree.leaves(settle(build("sgd", "l2", strength), gamma))
+    sgd = jax.tree.leaves(steady_state(build("sgd", "l2", strength), gamma))
     assert any(np.allclose(leaf, strength * gamma / (1 - 0.9)) for leaf in sgd)
-    adam = jax.tree.leaves(settle(build("adam", "l2", strength), gamma))
+    adam = jax.tree.leaves(steady_state(build("adam", "l2", strength), gamma))
     assert any(np.allclose(leaf, strength * gamma, rtol=1e-3) for leaf in adam)
     assert any(np.allclose(leaf, (strength * gamma) ** 2, rtol=1e-3, atol=0) for leaf in adam)
-    quiet = jax.tree.leaves(settle(build("adam", "wd", strength), gamma))
+    quiet = jax.tree.leaves(steady_state(build("adam", "wd", strength), gamma))
     assert all(np.all(leaf == 0) for leaf in quiet if leaf.shape)
 
 

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
+from sparsity_jax.distributed.shards import Shard
 from sparsity_jax.errors import UserError
-from sparsity_jax.shares import Share
 from sparsity_jax.storage import lock
 from sparsity_jax.storage.lock import hold, is_held, refuse_if_held
 
@@ -46,23 +46,23 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("share", [Share(), Share(1, 2)])
-def test_a_lock_held_from_another_machine_is_waited_for(tmp_path, monkeypatch, capsys, share):
+@pytest.mark.parametrize("shard", [Shard(), Shard(1, 2)])
+def test_a_lock_held_from_another_machine_is_waited_for(tmp_path, monkeypatch, capsys, shard):
     """Such as that of a dead node, which the server of a network file system gives back late."""
     with contextlib.ExitStack() as dead, monkeypatch.context() as patch:
         patch.setattr(lock.socket, "gethostname", lambda: "node3")
-        dead.enter_context(hold(tmp_path, share))
+        dead.enter_context(hold(tmp_path, shard))
         patch.undo()
-        refuse_if_held(tmp_path, share)  # it is not refused early
-        assert is_held(tmp_path, share)
+        refuse_if_held(tmp_path, shard)  # it is not refused early
+        assert is_held(tmp_path, shard)
         patch.setattr(lock, "LEASE_SECONDS", 0.3)
-        with pytest.raises(UserError, match="on node3 since"), hold(tmp_path, share):
+        with pytest.raises(UserError, match="on node3 since"), hold(tmp_path, shard):
             pass
         assert "waiting up to 0 s in case that machine is gone" in capsys.readouterr().err
         patch.setattr(lock, "LEASE_SECONDS", 30.0)
         released = threading.Timer(0.5, dead.close)
         released.start()
-        with hold(tmp_path, share):
+        with hold(tmp_path, shard):
             released.join()
     assert capsys.readouterr().err.count("waiting") == 1
 
@@ -90,16 +90,16 @@ def test_looking_leaves_nothing_behind(tmp_path):
 
 def test_shares_hold_a_workdir_together_and_each_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.1)
-    with hold(tmp_path, Share(0, 3)), hold(tmp_path, Share(2, 3)):
+    with hold(tmp_path, Shard(0, 3)), hold(tmp_path, Shard(2, 3)):
         with pytest.raises(UserError, match=r"share 2/3 of .* is in use by process"):
-            refuse_if_held(tmp_path, Share(2, 3))
-        with pytest.raises(UserError, match="in use"), hold(tmp_path, Share(2, 3)):
+            refuse_if_held(tmp_path, Shard(2, 3))
+        with pytest.raises(UserError, match="in use"), hold(tmp_path, Shard(2, 3)):
             pass
         with pytest.raises(UserError, match="in use"), hold(tmp_path):
             pass
         with pytest.raises(UserError, match=r"shared out 3 ways .* --share=I/3"):
-            hold(tmp_path, Share(1, 2)).__enter__()
-    with hold(tmp_path), pytest.raises(UserError, match="in use"), hold(tmp_path, Share(0, 3)):
+            hold(tmp_path, Shard(1, 2)).__enter__()
+    with hold(tmp_path), pytest.raises(UserError, match="in use"), hold(tmp_path, Shard(0, 3)):
         pass
-    with hold(tmp_path, Share(1, 2)):  # another number, now that nobody is there
+    with hold(tmp_path, Shard(1, 2)):  # another number, now that nobody is there
         pass

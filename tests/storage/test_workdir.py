@@ -5,14 +5,28 @@ import json
 import pytest
 
 from sparsity_jax.errors import UserError
-from sparsity_jax.storage import digests
-from sparsity_jax.storage.artifacts import ConfigRecord
-from sparsity_jax.storage.records import RunResult
-from sparsity_jax.storage.seals import Seal, read_seal, sweep, write_seal, write_views
-from sparsity_jax.storage.workdir import check, clear, is_whole, read_record, write_record
+from sparsity_jax.storage.completion import (
+    RunRecord,
+    read_run_record,
+    sweep,
+    write_run_record,
+    write_views,
+)
+from sparsity_jax.storage.io import json_digest
+from sparsity_jax.storage.results import RunResult
+from sparsity_jax.storage.workdir import (
+    ConfigRecord,
+    check,
+    clear,
+    is_whole,
+    read_record,
+    write_record,
+)
 
 CONFIG = {"name": "x", "drops": ((1.0, 0.1),), "strength": 1e-3}
-SEAL = Seal(RunResult("r", "d", "BasicNet", "adam", "l2", 1e-3, 40), ('{"run": "r"}',), ("a note",))
+SEAL = RunRecord(
+    RunResult("r", "d", "BasicNet", "adam", "l2", 1e-3, 40), ('{"run": "r"}',), ("a note",)
+)
 
 
 @pytest.fixture
@@ -24,7 +38,7 @@ def workdir(tmp_path):
 def rewrite(workdir, **changes) -> None:
     content = json.loads((workdir / "config.json").read_text()) | changes
     content.pop("digest")
-    sealed = {"digest": digests.of_json(content), **content}
+    sealed = {"digest": json_digest(content), **content}
     (workdir / "config.json").write_text(json.dumps(sealed))
 
 
@@ -73,11 +87,11 @@ def test_views_that_were_changed_are_noticed_and_made_again(workdir, capsys):
 def test_a_seal_answers_for_every_file_and_for_its_settings(tmp_path, capsys):
     (tmp_path / "pruned").mkdir()
     (tmp_path / "pruned" / "weights.npz").write_bytes(b"weights")
-    write_seal(tmp_path, SEAL, of="settings")
-    assert repr(read_seal(tmp_path, of="settings")) == repr(SEAL)
-    assert read_seal(tmp_path, of="others") is None
+    write_run_record(tmp_path, SEAL, of="settings")
+    assert repr(read_run_record(tmp_path, of="settings")) == repr(SEAL)
+    assert read_run_record(tmp_path, of="others") is None
     (tmp_path / "pruned" / "weights.npz").write_bytes(b"Weights")
-    assert read_seal(tmp_path, of="settings") is None
+    assert read_run_record(tmp_path, of="settings") is None
     assert "weights.npz" in capsys.readouterr().err
 
 

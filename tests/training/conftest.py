@@ -6,10 +6,10 @@ import pytest
 
 from sparsity_jax.data import Dataset
 from sparsity_jax.models import Conv, Plan
-from sparsity_jax.training import Corpus, Setup
+from sparsity_jax.training import DeviceDataset, ProgramConfig
 
 PLAN = Plan("tiny", (Conv(4, pool=True), Conv(6)), (8, 8, 1), "global", (5,), 3)
-SETUP = Setup(
+SETUP = ProgramConfig(
     plan=PLAN,
     optimizer="adam",
     regularizer="l2",
@@ -21,7 +21,7 @@ SETUP = Setup(
 
 
 @pytest.fixture(scope="session")
-def setup() -> Setup:
+def program() -> ProgramConfig:
     return SETUP
 
 
@@ -31,8 +31,8 @@ def dataset(toy) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def corpus(dataset) -> Corpus:
-    return Corpus.of(dataset)
+def corpus(dataset) -> DeviceDataset:
+    return DeviceDataset.of(dataset)
 
 
 @pytest.fixture

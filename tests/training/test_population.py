@@ -14,52 +14,59 @@ import pytest
 from sparsity_jax.data import Dataset, Stream
 from sparsity_jax.models import Conv, Plan
 from sparsity_jax.models.networks import basicnet
-from sparsity_jax.training import Corpus, Hypers, Setup, StreamedCorpus, advance, init_state
-from sparsity_jax.training.memory import member_bytes
+from sparsity_jax.training import (
+    DeviceDataset,
+    Hparams,
+    ProgramConfig,
+    StreamingDataset,
+    init_state,
+    train_steps,
+)
+from sparsity_jax.training.grouping import member_bytes
 from sparsity_jax.training.population import (
-    Layout,
-    _program,
-    advance_members,
-    choose_layout,
+    MemberMapping,
+    _compiled,
+    choose_mapping,
     member,
     on_devices,
     split_batch,
     stack,
+    train_population,
 )
 
 PLAN = Plan("tiny", (Conv(4, pool=True), Conv(6)), (8, 8, 1), "global", (5,), 3)
-SETUP = Setup(PLAN, "adam", "l2", "schedule", 8, ((7, 0.1),), flip=True)
+SETUP = ProgramConfig(PLAN, "adam", "l2", "schedule", 8, ((7, 0.1),), flip=True)
 
 
-def hypers(seed: int, strength: float = 1e-3, rate: float = 1e-3) -> Hypers:
+def hparams(seed: int, strength: float = 1e-3, rate: float = 1e-3) -> Hparams:
     numbers = {"learning_rate": rate, "strength": strength, "beta_init": 0.0, "gamma_l1": 0.0}
     scales = {"gamma_lr_scale": 1.0, "beta_lr_scale": 1.0}
     values = {name: jnp.float32(value) for name, value in (numbers | scales).items()}
-    return Hypers(**values, seed=jnp.uint32(seed))
+    return Hparams(**values, seed=jnp.uint32(seed))
 
 
-MEMBERS = [hypers(0), hypers(1), hypers(0, strength=0.1), hypers(7, rate=1e-2)]
+MEMBERS = [hparams(0), hparams(1), hparams(0, strength=0.1), hparams(7, rate=1e-2)]
 
 
 @pytest.fixture(scope="module")
-def corpus() -> Corpus:
+def corpus() -> DeviceDataset:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (40, 8, 8, 1), np.uint8)
     labels = rng.integers(0, 3, 40).astype(np.int32)
     half = np.full(1, 0.5, np.float32)
-    return Corpus(*map(jnp.asarray, (images, labels, images, labels, half, half)))
+    return DeviceDataset(*map(jnp.asarray, (images, labels, images, labels, half, half)))
 
 
 @pytest.fixture(scope="module")
-def alone(corpus: Corpus) -> list:
+def alone(corpus: DeviceDataset) -> list:
     """Each member trained by itself."""
-    return [advance(SETUP, own, corpus, init_state(SETUP, own), until=12) for own in MEMBERS]
+    return [train_steps(SETUP, own, corpus, init_state(SETUP, own), until=12) for own in MEMBERS]
 
 
-def together(corpus: Corpus, members: list, layout: Layout, *, until: int = 12):
+def together(corpus: DeviceDataset, members: list, mapping: MemberMapping, *, until: int = 12):
     state = stack([init_state(SETUP, own) for own in members])
     for step in (5, until):  # 5 steps an epoch: the second call spans two epochs
-        state = advance_members(SETUP, stack(members), corpus, state, until=step, layout=layout)
+        state = train_population(SETUP, stack(members), corpus, state, until=step, mapping=mapping)
     return state
 
 
@@ -70,12 +77,12 @@ def same(a, b) -> bool:
 
 @pytest.mark.parametrize("mapping", ["unroll", "map"])
 def test_members_are_bit_for_bit_the_runs_alone(corpus, alone, mapping):
-    state = together(corpus, MEMBERS, Layout(mapping))
+    state = together(corpus, MEMBERS, MemberMapping(mapping))
     assert all(same(member(state, i), own) for i, own in enumerate(alone))
 
 
 def test_batched_members_are_the_runs_alone_up_to_rounding(corpus, alone):
-    state = together(corpus, MEMBERS, Layout("vmap"))
+    state = together(corpus, MEMBERS, MemberMapping("vmap"))
     for i, own in enumerate(alone):
         for got, expected in zip(
             jax.tree.leaves(member(state, i).variables), jax.tree.leaves(own.variables), strict=True
@@ -85,9 +92,9 @@ def test_batched_members_are_the_runs_alone_up_to_rounding(corpus, alone):
 
 @pytest.mark.parametrize("mapping", ["unroll", "vmap", "map"])
 def test_neither_place_nor_a_diverging_neighbour_changes_a_member(corpus, mapping):
-    usual = together(corpus, MEMBERS, Layout(mapping))
-    wild = [hypers(3, rate=1e30), *MEMBERS[:2][::-1], MEMBERS[3]]
-    mixed = together(corpus, wild, Layout(mapping))
+    usual = together(corpus, MEMBERS, MemberMapping(mapping))
+    wild = [hparams(3, rate=1e30), *MEMBERS[:2][::-1], MEMBERS[3]]
+    mixed = together(corpus, wild, MemberMapping(mapping))
     assert not np.isfinite(np.asarray(mixed.loss_sum[0]))
     assert [same(member(mixed, i), member(usual, j)) for i, j in ((1, 1), (2, 0), (3, 3))] == [
         True
@@ -97,16 +104,16 @@ def test_neither_place_nor_a_diverging_neighbour_changes_a_member(corpus, mappin
 @pytest.mark.parametrize("streams", [False, True])
 def test_devices_that_split_the_batch_are_one_device_up_to_rounding(corpus, streams):
     """BatchNorm's statistics too: they are those of the whole batch."""
-    layout = split_batch(SETUP.batch_size)
-    assert layout.devices == 4  # as conftest has them
+    mapping = split_batch(SETUP.batch_size)
+    assert mapping.devices == 4  # as conftest has them
     own = stack(MEMBERS[:1])
-    state = on_devices(stack([init_state(SETUP, MEMBERS[0])]), layout)
+    state = on_devices(stack([init_state(SETUP, MEMBERS[0])]), mapping)
     images, labels = np.asarray(corpus.train_images), np.asarray(corpus.train_labels)
     toy = Dataset("toy", images, labels, images, labels, ("a", "b", "c"))
     exact = corpus._replace(mean=jnp.array(toy.mean), std=jnp.array(toy.std))
-    there = StreamedCorpus(Stream.of(toy)) if streams else on_devices(exact, layout)
-    state = advance_members(SETUP, own, there, state, until=12, layout=layout)
-    alone = advance(SETUP, MEMBERS[0], exact, init_state(SETUP, MEMBERS[0]), until=12)
+    there = StreamingDataset(Stream.of(toy)) if streams else on_devices(exact, mapping)
+    state = train_population(SETUP, own, there, state, until=12, mapping=mapping)
+    alone = train_steps(SETUP, MEMBERS[0], exact, init_state(SETUP, MEMBERS[0]), until=12)
     assert state.loss_sum.sharding.num_devices == 4
     for got, expected in zip(
         jax.tree.leaves(member(state, 0)), jax.tree.leaves(alone), strict=True
@@ -120,16 +127,16 @@ def test_a_batch_that_no_two_devices_divide_stays_on_one():
 
 
 def test_strengths_rates_and_seeds_share_one_program(corpus):
-    _program.cache_clear()
-    layout = Layout("map")
-    together(corpus, MEMBERS[:2], layout)
-    together(corpus, MEMBERS[2:], layout)
-    assert _program.cache_info().misses == 1
-    assert _program(SETUP, layout)._cache_size() == 1
+    _compiled.cache_clear()
+    mapping = MemberMapping("map")
+    together(corpus, MEMBERS[:2], mapping)
+    together(corpus, MEMBERS[2:], mapping)
+    assert _compiled.cache_info().misses == 1
+    assert _compiled(SETUP, mapping)._cache_size() == 1
 
 
 def test_choose_layout_uses_as_many_devices_as_divide_the_members():
-    assert [choose_layout(n, devices=8).devices for n in (1, 3, 8, 11, 12, 16)] == [
+    assert [choose_mapping(n, devices=8).devices for n in (1, 3, 8, 11, 12, 16)] == [
         1, 3, 8, 1, 6, 8,
     ]  # fmt: skip
 
@@ -139,22 +146,24 @@ def test_choose_layout_uses_as_many_devices_as_divide_the_members():
 )
 def test_the_memory_estimate_is_above_the_compilers_account_but_not_by_much(width, side, members):
     plan = basicnet(classes=10, input_shape=(side, side, 1), width=width)
-    setup = Setup(plan, "adam", "l2", "schedule", 40, (), flip=True)
-    own = stack([hypers(seed) for seed in range(members)])
-    shapes = jax.eval_shape(jax.vmap(lambda each: init_state(setup, each)), own)
+    program = ProgramConfig(plan, "adam", "l2", "schedule", 40, (), flip=True)
+    own = stack([hparams(seed) for seed in range(members)])
+    shapes = jax.eval_shape(jax.vmap(lambda each: init_state(program, each)), own)
     some = np.zeros((80, side, side, 1), np.uint8), np.zeros(80, np.int32)
-    corpus = Corpus(*some, *some, np.ones(1, np.float32), np.ones(1, np.float32))
+    corpus = DeviceDataset(*some, *some, np.ones(1, np.float32), np.ones(1, np.float32))
     orders = np.zeros((members, 80), np.int32)
-    compiled = _program(setup, Layout("unroll")).lower(own, orders, shapes, corpus, 3).compile()
+    compiled = (
+        _compiled(program, MemberMapping("unroll")).lower(own, orders, shapes, corpus, 3).compile()
+    )
     account = compiled.memory_analysis()
     needed = account.temp_size_in_bytes + account.output_size_in_bytes
-    assert needed < members * member_bytes(setup) < 4 * needed
+    assert needed < members * member_bytes(program) < 4 * needed
 
 
 def test_eight_devices_give_the_bits_of_one_and_never_talk():
     """In a process of its own, because the number of devices is fixed when JAX starts."""
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": "8"}
-    script = Path(__file__).with_name("on_eight_devices.py")
+    script = Path(__file__).parents[1] / "helpers" / "on_eight_devices.py"
     done = subprocess.run(
         [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
     )

@@ -9,18 +9,18 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from sparsity_jax.optimizers import OPTIMIZERS
-from sparsity_jax.training import Hypers, advance, init_state
+from sparsity_jax.training import Hparams, init_state, train_steps
 from sparsity_jax.training.step import _take_steps, epoch_order, next_batch, train_step
 
 ORACLE = Path(__file__).with_name("oracle.npz")
 
 
-def hypers(seed=0, **changes) -> Hypers:
+def hparams(seed=0, **changes) -> Hparams:
     values = {
         "learning_rate": 1e-3, "strength": 1e-3, "gamma_lr_scale": 1.0, "beta_lr_scale": 1.0,
         "beta_init": 0.0,
     } | changes  # fmt: skip
-    return Hypers(**{k: jnp.float32(v) for k, v in values.items()}, seed=jnp.uint32(seed))
+    return Hparams(**{k: jnp.float32(v) for k, v in values.items()}, seed=jnp.uint32(seed))
 
 
 def same(left, right) -> bool:
@@ -30,8 +30,8 @@ def same(left, right) -> bool:
 def test_four_steps_are_those_of_pytorch(with_setup):
     """Loss, parameters and running means after four steps, against PyTorch in float64."""
     oracle = np.load(ORACLE)
-    setup, numbers = with_setup(drops=()), hypers(strength=1e-2)
-    start = init_state(setup, numbers)
+    program, numbers = with_setup(drops=()), hparams(strength=1e-2)
+    start = init_state(program, numbers)
     before = {
         name.removeprefix("before/"): jnp.asarray(oracle[name], jnp.float32)
         for name in oracle.files
@@ -41,7 +41,7 @@ def test_four_steps_are_those_of_pytorch(with_setup):
     assert jax.tree.structure(params) == jax.tree.structure(start.params)
     state, losses = start._replace(params=params), []
     for images, labels in zip(oracle["images"], oracle["labels"], strict=True):
-        state = train_step(setup, numbers, state, jnp.float32(images), jnp.int32(labels))
+        state = train_step(program, numbers, state, jnp.float32(images), jnp.int32(labels))
         losses.append(float(state.loss_sum) - sum(losses))
     np.testing.assert_allclose(losses, oracle["losses"], rtol=2e-5)
     for name, leaf in flatten_dict(state.params, sep="/").items():
@@ -53,64 +53,66 @@ def test_four_steps_are_those_of_pytorch(with_setup):
             np.testing.assert_allclose(leaf, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_parts_equal_the_whole_bit_for_bit(setup, corpus):
-    whole = advance(setup, hypers(), corpus, init_state(setup, hypers()), until=13)
-    parts = init_state(setup, hypers())
+def test_parts_equal_the_whole_bit_for_bit(program, corpus):
+    whole = train_steps(program, hparams(), corpus, init_state(program, hparams()), until=13)
+    parts = init_state(program, hparams())
     for stop in (1, 5, 6, 11, 13):
-        parts = advance(setup, hypers(), corpus, parts, until=stop)
+        parts = train_steps(program, hparams(), corpus, parts, until=stop)
     assert int(whole.step) == 13
     assert same(whole, parts)
 
 
 def test_an_epoch_shows_every_image_once_and_epochs_differ():
-    orders = [np.asarray(epoch_order(hypers(), epoch, size=45)) for epoch in range(3)]
+    orders = [np.asarray(epoch_order(hparams(), epoch, size=45)) for epoch in range(3)]
     for order in orders:
         assert sorted(order) == list(range(45))
     assert not (orders[0] == orders[1]).all()
-    assert not (orders[0] == np.asarray(epoch_order(hypers(seed=1), 0, size=45))).all()
+    assert not (orders[0] == np.asarray(epoch_order(hparams(seed=1), 0, size=45))).all()
 
 
-def test_a_batch_depends_on_seed_and_step_alone(setup, corpus):
-    order = epoch_order(hypers(), 0, size=45)
-    fresh = init_state(setup, hypers())._replace(step=jnp.int32(3))
-    trained = advance(setup, hypers(), corpus, init_state(setup, hypers()), until=3)
-    a = next_batch(setup, hypers(), corpus, order, fresh)
-    b = next_batch(setup, hypers(strength=0.5), corpus, order, trained)
+def test_a_batch_depends_on_seed_and_step_alone(program, corpus):
+    order = epoch_order(hparams(), 0, size=45)
+    fresh = init_state(program, hparams())._replace(step=jnp.int32(3))
+    trained = train_steps(program, hparams(), corpus, init_state(program, hparams()), until=3)
+    a = next_batch(program, hparams(), corpus, order, fresh)
+    b = next_batch(program, hparams(strength=0.5), corpus, order, trained)
     assert same(a, b)
 
 
 def test_batches_within_an_epoch_are_the_order_cut_up(with_setup, corpus):
-    setup = with_setup(flip=False)
-    order = epoch_order(hypers(), 0, size=45)
-    fresh = init_state(setup, hypers())
+    program = with_setup(flip=False)
+    order = epoch_order(hparams(), 0, size=45)
+    fresh = init_state(program, hparams())
     labels = [
-        next_batch(setup, hypers(), corpus, order, fresh._replace(step=jnp.int32(step)))[1]
+        next_batch(program, hparams(), corpus, order, fresh._replace(step=jnp.int32(step)))[1]
         for step in range(5)
     ]
     np.testing.assert_array_equal(np.concatenate(labels), corpus.train_labels[order[:40]])
 
 
-def test_ten_strengths_times_three_seeds_compile_once(setup, corpus):
+def test_ten_strengths_times_three_seeds_compile_once(program, corpus):
     _take_steps.clear_cache()
     for strength in np.logspace(-5, -1, 10):
         for seed in range(3):
-            numbers = hypers(seed=seed, strength=strength)
-            advance(setup, numbers, corpus, init_state(setup, numbers), until=2)
+            numbers = hparams(seed=seed, strength=strength)
+            train_steps(program, numbers, corpus, init_state(program, numbers), until=2)
     assert _take_steps._cache_size() == 1
 
 
-def test_it_learns(setup, corpus):
-    state = init_state(setup, hypers())
-    early = advance(setup, hypers(), corpus, state, until=5)
+def test_it_learns(program, corpus):
+    state = init_state(program, hparams())
+    early = train_steps(program, hparams(), corpus, state, until=5)
     first = float(early.loss_sum) / 5
-    late = advance(setup, hypers(learning_rate=1e-2), corpus, early, until=150)
-    final = advance(setup, hypers(), corpus, late._replace(loss_sum=jnp.float32(0)), until=155)
+    late = train_steps(program, hparams(learning_rate=1e-2), corpus, early, until=150)
+    final = train_steps(
+        program, hparams(), corpus, late._replace(loss_sum=jnp.float32(0)), until=155
+    )
     assert float(final.loss_sum) / 5 < first / 2
 
 
 @pytest.mark.parametrize("value", [0.0, -0.1, 1.0])
-def test_beta_starts_where_it_is_told(setup, value):
-    params = flatten_dict(init_state(setup, hypers(beta_init=value)).params, sep="/")
+def test_beta_starts_where_it_is_told(program, value):
+    params = flatten_dict(init_state(program, hparams(beta_init=value)).params, sep="/")
     norms = [name for name in params if name.endswith("norm/bias")]
     assert len(norms) == 3
     assert all((params[name] == np.float32(value)).all() for name in norms)
@@ -118,21 +120,21 @@ def test_beta_starts_where_it_is_told(setup, value):
 
 
 def test_zero_strength_is_no_regularizer(corpus, with_setup):
-    """What `make_setup` relies on when it lets 'none' share the program of L2."""
+    """What `make_program_config` relies on when it lets 'none' share the program of L2."""
     l2, none = with_setup(), with_setup(regularizer="none")
-    a = advance(l2, hypers(strength=0), corpus, init_state(l2, hypers()), until=12)
-    b = advance(none, hypers(strength=0), corpus, init_state(none, hypers()), until=12)
+    a = train_steps(l2, hparams(strength=0), corpus, init_state(l2, hparams()), until=12)
+    b = train_steps(none, hparams(strength=0), corpus, init_state(none, hparams()), until=12)
     for left, right in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-6)  # rounded by other programs
 
 
 def test_bfloat16_rounds_activations_but_keeps_parameters_norms_and_moments(with_setup, corpus):
     half, full = with_setup(precision="bfloat16"), with_setup()
-    numbers = hypers()
+    numbers = hparams()
     start = init_state(half, numbers)
     assert same(start, init_state(full, numbers))
-    rounded = advance(half, numbers, corpus, start, until=6)
-    exact = advance(full, numbers, corpus, init_state(full, numbers), until=6)
+    rounded = train_steps(half, numbers, corpus, start, until=6)
+    exact = train_steps(full, numbers, corpus, init_state(full, numbers), until=6)
     types = {leaf.dtype for leaf in jax.tree.leaves(rounded) if leaf.ndim}
     assert types == {jnp.dtype("float32")}
     assert not same(rounded.params, exact.params)
@@ -142,6 +144,6 @@ def test_bfloat16_rounds_activations_but_keeps_parameters_norms_and_moments(with
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
 def test_a_fresh_state_of_any_optimizer_can_be_given_up(with_setup, corpus, optimizer):
     """Buffers are donated: a state must not hold one of them twice."""
-    setup = with_setup(optimizer=optimizer)
-    state = advance(setup, hypers(), corpus, init_state(setup, hypers()), until=1)
+    program = with_setup(optimizer=optimizer)
+    state = train_steps(program, hparams(), corpus, init_state(program, hparams()), until=1)
     assert np.isfinite(float(state.loss_sum))

@@ -1,0 +1,1 @@
+"""Checkpoints of other people's programs: which of their filters are dead."""

@@ -1,0 +1,1 @@
+"""What can be set: fields and their checks, grids of runs, names."""

@@ -1,0 +1,1 @@
+"""Files on disk: archives, downloads, decoding of pictures, caches of arrays."""

@@ -1,0 +1,141 @@
+"""How is a decoded data set kept on disk? One npz file, whole and verified, or not used at all."""
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+
+from sparsity_jax.data.dataset import Dataset
+from sparsity_jax.errors import UserError
+
+_FORMAT = 2  # raise it when the layout of the file changes: older files are then built again
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+_log = logging.getLogger(__name__)
+
+
+def read_cache(path: Path) -> Dataset | None:
+    """Reads a data set written by `write_cache`, if it is there and undamaged.
+
+    A file that was cut off, altered, written in another format or under another name is named in
+    a warning and not used: the caller builds the set again. The name tells the settings, so a file
+    that was renamed or swapped is never taken for a set that was made with others.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The data set, or None when there is no file or it cannot be trusted.
+
+    Example:
+        >>> read_cache(Path("no/such/file.npz")) is None
+        True
+    """
+    if not path.exists():
+        return None
+    try:
+        with path.open("rb") as file, _opened(file) as stored:
+            header = json.loads(stored["header"].tobytes())
+            arrays = {name: stored[name] for name in _ARRAYS}
+        if header["format"] != _FORMAT:
+            raise ValueError(f"format {header['format']}, this version reads {_FORMAT}")
+        if header["digest"] != _digest(header["about"], arrays):
+            raise ValueError("its contents do not match their digest")
+        file_name, name, variant, class_names, mean, std = json.loads(header["about"])
+        if file_name != path.name:
+            raise ValueError(f"it was written as {file_name}")
+        return Dataset(
+            name=name,
+            variant=variant,
+            class_names=tuple(class_names),
+            moments=(np.array(mean, np.float32), np.array(std, np.float32)),
+            **arrays,
+        )
+    except Exception as error:  # whatever zipfile, numpy or json make of damaged bytes
+        reason = str(error).split("\n", 1)[0] or type(error).__name__
+        _log.warning("cache %s cannot be used (%s); building it again", path, reason)
+        return None
+
+
+def write_cache(path: Path, dataset: Dataset) -> None:
+    """Writes a data set to one file, atomically: readers see all of it or none.
+
+    The file is a plain npz without pickles: the four arrays, and a JSON header with its own name,
+    those of the set, the normalisation constants, a format number and a digest of everything.
+
+    Args:
+        path: the file, named after all that decides its contents; its folder is made when missing,
+            an older file is replaced.
+        dataset: what to keep.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full; nothing is left behind.
+    """
+    names = [path.name, dataset.name, dataset.variant, list(dataset.class_names)]
+    about = json.dumps([*names, dataset.mean.tolist(), dataset.std.tolist()])
+    arrays = {name: getattr(dataset, name) for name in _ARRAYS}
+    header = {"format": _FORMAT, "about": about, "digest": _digest(about, arrays)}
+    packed = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    check_writable(path.parent)
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            np.savez(file, header=packed, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write cache {path}: {error.strerror or error}; name a folder with at least"
+            f" {_megabytes(arrays)} MB free (data_dir, or the variable SPARSITY_JAX_DATA)"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Makes `folder` when missing and proves that files can be written there.
+
+    Called before long work whose result is to be kept there.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"data folder {folder} cannot be written ({error.strerror or error}); name a writable"
+            " one with data_dir, or the variable SPARSITY_JAX_DATA"
+        ) from error
+
+
+def _opened(file: IO[bytes]) -> NpzFile:
+    """The arrays of an npz file; `file` is opened by the caller, for NumPy leaks it on errors."""
+    if not zipfile.is_zipfile(file):
+        raise ValueError("cut off, or not an npz file")
+    file.seek(0)
+    return NpzFile(file, allow_pickle=False)
+
+
+def _digest(about: str, arrays: dict[str, np.ndarray]) -> str:
+    """BLAKE2 over the names, types, shapes and bytes of everything stored."""
+    digest = hashlib.blake2b(about.encode(), digest_size=16)
+    for name in _ARRAYS:
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _megabytes(arrays: dict[str, np.ndarray]) -> int:
+    return 1 + sum(array.nbytes for array in arrays.values()) // 2**20

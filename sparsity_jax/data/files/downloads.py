@@ -1,0 +1,161 @@
+"""Where does an official archive come from? The manual folder, or its site; checksum proven."""
+
+import hashlib
+import http.client
+import logging
+import secrets
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from sparsity_jax.data.files.cache import check_writable
+from sparsity_jax.errors import UserError
+
+_CHUNK = 2**20
+_LONG = 2**30  # bytes whose checksum takes seconds
+_TIMEOUT = 30.0  # seconds without a byte before a download is given up
+_log = logging.getLogger(__name__)
+
+
+class Archive(NamedTuple):
+    """A file that its authors publish.
+
+    Args:
+        file: its official name, looked for in the manual folder.
+        url: where it is downloaded from, or the page that offers it when `download` is False.
+        md5: checksum of the whole file as published, None if none is.
+        download: whether it can be had without an account.
+    """
+
+    file: str
+    url: str
+    md5: str | None
+    download: bool = True
+
+
+def obtain(
+    archive: Archive,
+    *,
+    manual_dir: Path,
+    download_dir: Path,
+    allow_unverified: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Finds or downloads an archive and proves its checksum.
+
+    Args:
+        archive: which one.
+        manual_dir: where a user may have put it under its official name.
+        download_dir: where downloads are kept; only whole, verified files get their name there.
+        allow_unverified: use a file of the manual folder whatever its checksum; for excerpts and
+            repacked copies.
+        progress: show a bar while downloading, and while the checksum of a big file is computed.
+
+    Returns:
+        Its path.
+
+    Raises:
+        UserError: not there and not to be had, or with another checksum.
+    """
+    manual = manual_dir / archive.file
+    if manual.is_file():
+        return _accept_manual(archive, manual, allow_unverified, progress)
+    downloaded = download_dir / archive.file
+    if downloaded.is_file():
+        if _md5(downloaded, progress) == archive.md5:
+            return downloaded
+        _log.warning("%s is damaged; downloading it again", downloaded)
+    if not archive.download:
+        raise UserError(f"{archive.file} is needed: {_by_hand(archive, manual_dir)}")
+    check_writable(download_dir)
+    _download(archive, downloaded, manual_dir, progress)
+    return downloaded
+
+
+def _accept_manual(archive: Archive, path: Path, allow_unverified: bool, progress: bool) -> Path:
+    found = _md5(path, progress) if archive.md5 else None
+    if found != archive.md5:
+        if not allow_unverified:
+            raise UserError(
+                f"{path} has MD5 {found}, the official file {archive.md5}: get it again from"
+                f" {archive.url}, or use it as it is with `python -m sparsity_jax.data prepare"
+                " NAME --allow_unverified`"
+            )
+        _log.warning("%s is used although its MD5 is %s, not %s", path, found, archive.md5)
+    return path
+
+
+def _download(archive: Archive, path: Path, manual_dir: Path, progress: bool) -> None:
+    """Streams to a file of another name, which becomes `path` once the checksum is right."""
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        found = _stream(archive.url, part, progress)
+        if found != archive.md5:
+            raise UserError(
+                f"{archive.url} sent a file with MD5 {found}, not {archive.md5}: cut off or"
+                f" altered; try again, or {_by_hand(archive, manual_dir)}"
+            )
+        part.replace(path)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
+        reason = str(getattr(error, "reason", None) or error).split("\n", 1)[0]
+        raise UserError(
+            f"cannot download {archive.file} ({reason}); {_by_hand(archive, manual_dir)}"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _stream(url: str, part: Path, progress: bool) -> str:
+    """Copies a URL to a file; returns the MD5 of what came."""
+    digest = hashlib.md5(usedforsecurity=False)
+    if progress and not sys.stderr.isatty():
+        print(f"downloading {url}", file=sys.stderr, flush=True)  # where tqdm stays silent
+    with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, part.open("xb") as file:
+        total = int(response.headers.get("Content-Length") or 0) or None
+        with tqdm(
+            desc=f"downloading {Path(url).name}",
+            total=total,
+            unit="B",
+            unit_scale=True,
+            disable=None if progress else True,
+        ) as bar:
+            while chunk := response.read(_CHUNK):
+                file.write(chunk)
+                digest.update(chunk)
+                bar.update(len(chunk))
+    return digest.hexdigest()
+
+
+def _md5(path: Path, progress: bool) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        size = path.stat().st_size
+        shown = progress and size >= _LONG
+        if shown and not sys.stderr.isatty():
+            print(f"checking {path.name}", file=sys.stderr, flush=True)  # where tqdm stays silent
+        with (
+            path.open("rb") as file,
+            tqdm(
+                desc=f"checking {path.name}",
+                total=size,
+                unit="B",
+                unit_scale=True,
+                disable=None if shown else True,
+            ) as bar,
+        ):
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                bar.update(len(chunk))
+        return digest.hexdigest()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _by_hand(archive: Archive, manual_dir: Path) -> str:
+    return f"get {archive.file} from {archive.url} and put it in {manual_dir}"

@@ -1,0 +1,155 @@
+"""How is a prepared TFDS set streamed? Its records by index, decoded one by one where asked for."""
+
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from sparsity_jax.data.dataset import histograms, moments_of
+from sparsity_jax.data.files.cache import check_writable
+from sparsity_jax.data.files.decode import decode
+from sparsity_jax.data.stream import RandomAccessSource, Stream, default_workers, read
+from sparsity_jax.errors import UserError
+
+_BATCH = 256  # images at a time while the constants are computed
+
+
+class Records:
+    """The images of one split of a set that TFDS prepared as `array_record`.
+
+    The order is that of the files, which TFDS shuffles by a hash of the examples' keys: the same
+    on every machine. The files are opened on first use, in whatever process that is.
+
+    Args:
+        folder: where the set is prepared: <name>/<version> or <name>/<config>/<version>.
+        split: 'train' or 'test'; 'validation' stands in for a test split that is missing.
+    """
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self._folder, self._split = folder, split
+        self._opened: Any = None
+        self._shape: tuple[int, ...] = ()  # of the first image read, which all must have
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_opened": None}
+
+    def __len__(self) -> int:
+        return len(self._open())
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        split = self._open()
+        example = split[index]
+        name = f"{self._split} image {example.id}"
+        try:
+            pixels = decode(example.image)
+        except ValueError as error:
+            raise UserError(f"{self._folder}: {name} cannot be read ({error})") from error
+        if pixels.shape[-1] == 1:
+            pixels = np.broadcast_to(pixels, (*pixels.shape[:2], split.channels))
+        self._shape = self._shape or pixels.shape
+        if pixels.shape != self._shape:
+            raise UserError(
+                f"{self._folder}: images of mixed sizes: {name} is {pixels.shape}, another"
+                f" {self._shape}; prepare them in one size"
+            )
+        return pixels, example.label
+
+    def label(self, index: int) -> int:
+        """The label alone, without decoding the image."""
+        return self._open()[index].label
+
+    def class_names(self) -> tuple[str, ...]:
+        """One name per label."""
+        return self._open().class_names
+
+    def _open(self) -> Any:
+        if self._opened is None:
+            import tensorflow_datasets as tfds  # slow to import
+
+            from sparsity_jax.data.sources.tfds_records import EncodedSplit
+
+            self._opened = EncodedSplit(tfds.builder_from_directory(self._folder), self._split)
+        return self._opened
+
+
+def open_stream(
+    folder: Path,
+    *,
+    name: str,
+    cache_dir: Path,
+    variant: str = "",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Stream:
+    """A prepared set as a stream; its normalisation constants are computed once and kept.
+
+    Args:
+        folder: where TFDS prepared it.
+        name: what results.csv calls it.
+        cache_dir: where the constants are kept.
+        variant: what else tells it apart.
+        workers: processes that decode; by default `default_workers()`, 0 being threads.
+        progress: show a bar while the constants are computed.
+
+    Raises:
+        UserError: a set of another kind or format, or images of mixed sizes.
+    """
+    from sparsity_jax.data.sources.tfds_arrays import fingerprint
+
+    workers = default_workers() if workers is None else workers
+    train, test = Records(folder, "train"), Records(folder, "test")
+    cache = cache_dir / f"{name}-{fingerprint(folder)}.moments.json"
+    mean, std = _moments(train, cache, workers, progress)
+    return Stream(
+        name=name,
+        train=train,
+        test=test,
+        class_names=train.class_names(),
+        image_shape=train[0][0].shape,
+        mean=mean,
+        std=std,
+        variant=variant,
+        workers=workers,
+    )
+
+
+def _moments(
+    train: RandomAccessSource, cache: Path, workers: int, progress: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, std) of a training set: read from `cache`, else computed in one pass and kept."""
+    try:
+        file_name, mean, std = json.loads(cache.read_text())
+        if file_name == cache.name:  # else of another set: renamed
+            return np.array(mean, np.float32), np.array(std, np.float32)
+    except (OSError, ValueError, TypeError):
+        pass
+    check_writable(cache.parent)
+    moments = moments_of(_counted(train, workers, progress))
+    part = cache.with_name(f"{cache.name}.{secrets.token_hex(4)}.part")
+    try:
+        part.write_text(json.dumps([cache.name, *(values.tolist() for values in moments)]))
+        os.replace(part, cache)
+    except OSError as error:
+        raise UserError(f"cannot write {cache}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return moments
+
+
+def _counted(train: RandomAccessSource, workers: int, progress: bool) -> np.ndarray:
+    label = "normalisation constants, once"
+    if progress and not sys.stderr.isatty():
+        print(label, file=sys.stderr, flush=True)  # where tqdm stays silent
+    bar = tqdm(desc=label, total=len(train), unit="image", disable=None if progress else True)
+    total = np.int64(0)
+    with bar:
+        batches = read(train, np.arange(len(train)), batch_size=_BATCH, workers=workers)
+        for images, _ in batches:
+            total = total + histograms(images)
+            bar.update(len(images))
+    return np.asarray(total)

@@ -1,0 +1,1 @@
+"""Many processes: who this one is, its share of a grid, how they stop together."""

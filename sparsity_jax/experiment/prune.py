@@ -1,0 +1,154 @@
+"""How does a trained run's network get smaller: chosen, folded, pruned, fine-tuned, timed?"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from sparsity_jax.data.augment import as_tested
+from sparsity_jax.models import Plan
+from sparsity_jax.models.convnet import logits
+from sparsity_jax.pruning import (
+    compare_latency,
+    cost,
+    fold_constants,
+    fold_error,
+    keep_by,
+    prune,
+    without_empty_layers,
+    zero,
+)
+from sparsity_jax.storage.models import save_model
+from sparsity_jax.storage.pruned import Counts, FileSizes, Folded, PrunedRecord, Timing
+from sparsity_jax.training import DeviceDataset, Score, StreamingDataset, TrainState, evaluate
+from sparsity_jax.training.finetune import finetune
+from sparsity_jax.training.run import Run
+
+GAMMA_THRESHOLD = 1e-3  # Sec. 2.1, "sparsity by scale"
+COMPARED_IMAGES = 500  # on which logits are compared
+
+Variables = Mapping[str, Any]
+Network = tuple[Plan, Variables]
+AnyCorpus = DeviceDataset | StreamingDataset
+
+
+class PrunedRun(NamedTuple):
+    """A smaller network, how well it does, and what is worth writing down about it."""
+
+    plan: Plan
+    variables: Variables
+    score: Score
+    record: PrunedRecord
+
+
+def prune_run(run: Run, state: TrainState) -> PrunedRun:
+    """Prune a run's network as its config asks, and measure what that changed and bought.
+
+    Filters go by `criterion`: by default those with |gamma| < 1e-3. In mode 'author' their beta
+    goes with them, as in the author's own code; in mode 'exact' the constant they answer is first
+    folded into what follows. With `finetune_epochs` the pruned network is trained on.
+
+    Args:
+      run: the run.
+      state: its state at the end.
+
+    Returns:
+      The pruned network, saved under runs/<run>/pruned as well, with its score and record.
+    """
+    plan, variables = run.program.plan, jax.device_get(state.variables)
+    keep, emptied = _chosen(run, variables)
+    exact = run.config.prune_mode == "exact"
+    prepared = fold_constants(plan, variables, keep) if exact else variables
+    masked, pruned = (plan, zero(prepared, keep)), prune(plan, prepared, keep)
+    before = _score(pruned, run.corpus)
+    steps = run.config.finetune_steps(run.corpus.train_size)
+    final = (pruned[0], finetune(run, state, keep, pruned, steps=steps)) if steps else pruned
+    score = _score(final, run.corpus) if steps else before
+    save_model(run.folder / "pruned", *final)
+    record = PrunedRecord(
+        threshold=GAMMA_THRESHOLD,
+        test_error=_score((plan, variables), run.corpus).error,
+        masked_test_error=_score(masked, run.corpus).error,
+        pruned_test_error=score.error,
+        max_logit_difference=_logit_difference(run.corpus, masked, pruned),
+        dense=_counts(plan),
+        pruned=_counts(final[0]),
+        layers={
+            name: {"filters": len(mask), "kept": int(mask.sum())} for name, mask in keep.items()
+        },
+        kept_emptied=emptied,
+        mode=run.config.prune_mode,
+        criterion=run.config.criterion,
+        finetune_steps=steps,
+        error_before_finetuning=before.error if steps else math.nan,
+        folded=_fold_error(run, variables, keep) if exact else None,
+        file_bytes=_file_bytes(run.folder, (plan, variables)),
+        latency=_latency(run, (plan, variables), final),
+    )
+    return PrunedRun(*final, score, record)
+
+
+def _chosen(run: Run, variables: Variables) -> tuple[dict[str, Any], tuple[str, ...]]:
+    config = run.config
+    keep = keep_by(
+        config.criterion,
+        variables,
+        fraction=config.prune_fraction,
+        layers=config.prune_layers,
+        threshold=GAMMA_THRESHOLD,
+    )
+    return without_empty_layers(keep, variables)
+
+
+def _score(network: Network, corpus: AnyCorpus) -> Score:
+    images, labels = corpus.test_images, corpus.test_labels
+    return evaluate(*network, images, labels, mean=corpus.mean, std=corpus.std)
+
+
+def _test_images(corpus: AnyCorpus, plan: Plan) -> jax.Array:
+    images, size = corpus.test_images[:COMPARED_IMAGES], plan.input_shape[:2]
+    return as_tested(images, size=size, mean=corpus.mean, std=corpus.std)
+
+
+def _logit_difference(corpus: AnyCorpus, *networks: Network) -> float:
+    """Largest difference of two networks' logits on real images."""
+    compiled = jax.jit(logits, static_argnums=0)
+    images = _test_images(corpus, networks[0][0])
+    first, second = (compiled(plan, variables, images) for plan, variables in networks)
+    return float(jnp.max(jnp.abs(first - second)))
+
+
+def _fold_error(run: Run, variables: Variables, keep: Mapping[str, Any]) -> Folded:
+    found = fold_error(
+        run.program.plan, variables, keep, _test_images(run.corpus, run.program.plan)
+    )
+    return Folded(**dataclasses.asdict(found))
+
+
+def _counts(plan: Plan) -> Counts:
+    found = cost(plan)
+    return Counts(found.filters, found.conv_params, found.params, found.macs)
+
+
+def _file_bytes(folder: Path, dense: Network) -> FileSizes:
+    """Bytes of plan and weights, the dense network's saved the same way and thrown away."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".dense-") as beside:
+        save_model(Path(beside), *dense)
+        return FileSizes(dense=_size(Path(beside)), pruned=_size(folder / "pruned"))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _latency(run: Run, dense: Network, pruned: Network) -> tuple[Timing, ...]:
+    seconds = run.config.latency_seconds
+    found = compare_latency(dense, pruned, seconds=seconds) if seconds else ()
+    return tuple(Timing(**dataclasses.asdict(latency)) for latency in found)

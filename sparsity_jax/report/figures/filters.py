@@ -1,0 +1,68 @@
+"""When do filters die, and do any come back? Filters alive over training, layer by layer."""
+
+from __future__ import annotations
+
+import html
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sparsity_jax.report.aggregate import panel_labels, run_labels
+from sparsity_jax.report.figures import style
+from sparsity_jax.report.figures.gamma_beta import ridge_runs
+from sparsity_jax.report.loading import Records
+from sparsity_jax.sparsity.dynamics import alive_pct, fates
+
+
+def alive_runs(records: Records) -> list[str]:
+    """Up to four runs, of those in which a filter was ever inactive."""
+    return [
+        run
+        for run in ridge_runs(records)
+        if any((alive_pct(gamma) < 100).any() for gamma in records.measures[run].gamma.values())
+    ]
+
+
+@style.themed
+def filters_alive(records: Records, *, theme: style.Theme = style.LIGHT) -> Figure:
+    """Share of each layer's filters with |gamma| at or above 1e-3 over steps, a panel per run."""
+    runs, labels = alive_runs(records), panel_labels(records.rows)
+    names = list(dict.fromkeys(name for run in runs for name in records.measures[run].layers))
+    # The ramp's ends would vanish against the ground or look alike.
+    tones = theme.heat_map(np.linspace(0.28, 1.0, max(2, len(names))))
+    colors = dict(zip(names, tones, strict=False))
+    figure = style.figure(style.PAGE, 2.9)
+    panels = figure.subplots(1, len(runs), squeeze=False, sharey=True, sharex=True)[0]
+    for axes, run in zip(panels, runs, strict=True):
+        measure = records.measures[run]
+        for name, gamma in measure.gamma.items():
+            axes.plot(measure.step, alive_pct(gamma), color=colors[name], linewidth=1.4)
+        axes.set_xlabel("step")
+        axes.locator_params(axis="x", nbins=4)
+        style.panel_title(axes, labels[run], f"{fates(measure.gamma, measure.step).dead} dead")
+    panels[0].set_ylabel("filters alive (%)")
+    panels[0].set_ylim(min(90.0, panels[0].get_ylim()[0]), 101)
+    handles = [Line2D([], [], color=colors[name], label=name) for name in names]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(8, len(names)))
+    return figure
+
+
+def deaths(records: Records) -> str:
+    """A list in HTML: for each shown run, when its filters died and how many came back."""
+    labels = run_labels(records.rows)
+    lines = []
+    for run in alive_runs(records):
+        measure = records.measures[run]
+        fate = fates(measure.gamma, measure.step)
+        back = {0: "none came back", 1: "one came back"}.get(
+            fate.revivals, f"{fate.revivals:,} returns were seen"
+        )
+        died = (
+            f"{fate.dead:,} of {fate.filters:,} filters died, half of them by step "
+            f"{fate.half:,}, the last at {fate.last:,}"
+            if fate.dead
+            else f"of {fate.filters:,} filters none stayed dead"
+        )
+        lines.append(f"<li>{html.escape(labels[run])}: {died}; {back}.</li>")
+    return f"<ul>{''.join(lines)}</ul>" if lines else ""

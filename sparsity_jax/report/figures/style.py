@@ -1,0 +1,232 @@
+"""What do our pictures look like: colours, marks, sizes, light and dark.
+
+One colour per optimizer wherever it appears (Okabe and Ito's palette, which colour-blind readers
+can tell apart), one line, marker and hatch per regularizer, a paler tone for weaker strengths.
+Figures are made without pyplot, so nothing global is left behind and no display is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import io
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sparsity_jax.report.aggregate import OPTIMIZER_NAMES, REGULARIZER_NAMES
+from sparsity_jax.storage.results import RunResult
+
+COLORS = {
+    "adam": "#0072B2", "sgd": "#D55E00", "amsgrad": "#56B4E9", "adamax": "#009E73",
+    "rmsprop": "#CC79A7", "adadelta": "#E69F00", "adagrad": "#8C8C8C",
+}  # fmt: skip
+UNKNOWN = "#B8A038"
+LINES = {"l2": "-", "wd": (0, (5, 1.5)), "none": (0, (1, 1.4))}
+MARKERS = {"l2": "o", "wd": "s", "none": "X"}
+HATCHES = {"l2": "", "wd": "////", "none": "...."}
+VIRIDIS, CIVIDIS = mpl.colormaps["viridis"], mpl.colormaps["cividis"]  # on any ground
+PAGE = 7.0  # inches: the text width of a page
+DPI = 130
+FINE_DPI = 195  # of maps with smooth colours, which a palette would break into steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Theme:
+    """The colours that depend on the background."""
+
+    name: Literal["light", "dark"]
+    face: str
+    ink: str
+    faint: str
+    heat: tuple[str, ...]  # the ramp of sparsity, from none to all
+
+    @property
+    def heat_map(self) -> LinearSegmentedColormap:
+        """The ramp of sparsity as a colour map."""
+        return LinearSegmentedColormap.from_list(f"heat-{self.name}", self.heat)
+
+    def rc(self) -> dict[str, Any]:
+        """matplotlib's settings for this theme."""
+        text = ("text.color", "axes.labelcolor", "axes.titlecolor", "xtick.labelcolor")
+        inks = dict.fromkeys((*text, "ytick.labelcolor", "legend.labelcolor"), self.ink)
+        lines = ("axes.edgecolor", "xtick.color", "ytick.color", "grid.color", "hatch.color")
+        faces = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")
+        return (
+            inks
+            | dict.fromkeys(lines, self.faint)
+            | dict.fromkeys(faces, self.face)
+            | {
+                "font.family": "DejaVu Sans", "font.size": 8.5, "axes.titlesize": 8.5,
+                "axes.titleweight": "bold", "axes.labelsize": 8.5, "xtick.labelsize": 8,
+                "ytick.labelsize": 8, "legend.fontsize": 8, "legend.frameon": False,
+                "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.8,
+                "axes.grid": True, "grid.alpha": 0.35, "grid.linewidth": 0.6,
+                "axes.axisbelow": True, "lines.linewidth": 1.5, "hatch.linewidth": 0.7,
+                "pdf.fonttype": 3, "axes.formatter.useoffset": False,
+            }
+        )  # fmt: skip
+
+
+LIGHT = Theme(
+    "light", face="#ffffff", ink="#1d2530", faint="#8b95a1",
+    heat=("#ffffff", "#fdd9a0", "#e8761a", "#7a2e05"),
+)  # fmt: skip
+DARK = Theme(
+    "dark", face="#161b22", ink="#e3e8ee", faint="#7d8896",
+    heat=("#161b22", "#5c3313", "#d9752b", "#ffd9a0"),
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """How one run is drawn wherever it appears."""
+
+    color: str
+    alpha: float
+    line: Any
+    marker: str
+    hatch: str
+
+
+def color(optimizer: str) -> str:
+    """The optimizer's colour."""
+    return COLORS.get(optimizer, UNKNOWN)
+
+
+def marks(rows: Sequence[RunResult]) -> dict[str, Mark]:
+    """Run -> its mark. Within an optimizer and regularizer, weaker strengths are paler."""
+    buckets: dict[tuple[str, str], set[tuple[float, int, str]]] = {}
+    for row in rows:
+        buckets.setdefault((row.optimizer, row.regularizer), set()).add(_rank(row))
+    made = {}
+    for row in rows:
+        ranks = sorted(buckets[row.optimizer, row.regularizer])
+        share = ranks.index(_rank(row)) / max(1, len(ranks) - 1)
+        made[row.run] = Mark(
+            color=color(row.optimizer),
+            alpha=1 - 0.6 * share,
+            line=LINES.get(row.regularizer, "-"),
+            marker=MARKERS.get(row.regularizer, "D"),
+            hatch=HATCHES.get(row.regularizer, ""),
+        )
+    return made
+
+
+def alike(marked: Sequence[tuple[str, Mark]]) -> list[list[str]]:
+    """Runs in bunches of one colour and marker: drawing a bunch costs little more than a point."""
+    bunches: dict[tuple[str, str], list[str]] = {}
+    for run, mark in marked:
+        bunches.setdefault((mark.color, mark.marker), []).append(run)
+    return list(bunches.values())
+
+
+def kinds(rows: Sequence[RunResult]) -> dict[tuple[str, str], str]:
+    """(optimizer, regularizer) -> a legend's word for it, in the rows' order."""
+    return {
+        (row.optimizer, row.regularizer): (
+            f"{OPTIMIZER_NAMES.get(row.optimizer, row.optimizer)} "
+            f"{REGULARIZER_NAMES.get(row.regularizer, row.regularizer)}"
+        )
+        for row in rows
+    }
+
+
+def figure(width: float, height: float, *, dpi: int = DPI) -> Figure:
+    """An empty figure of this size in inches, with a canvas of its own."""
+    made = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def themed(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Gives a drawing function the keyword `theme`, and draws under that theme's settings."""
+
+    @functools.wraps(draw)
+    def drawn(*args: Any, theme: Theme = LIGHT, **kwargs: Any) -> Figure:
+        with applied(theme):
+            return draw(*args, theme=theme, **kwargs)
+
+    return drawn
+
+
+@contextlib.contextmanager
+def applied(theme: Theme) -> Iterator[None]:
+    """Within it, matplotlib has this theme's settings; after it, those from before."""
+    settings: Any = theme.rc()
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # A class folder may be named in a script that DejaVu Sans lacks: a box is drawn instead.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        yield
+
+
+def png(made: Figure, theme: Theme = LIGHT) -> bytes:
+    """The figure as a PNG; unless it is fine with a palette, which makes it three times smaller."""
+    with applied(theme):
+        _lay_out(made)
+        canvas = FigureCanvasAgg(made)
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if made.dpi < FINE_DPI:
+        image = image.quantize(colors=160, dither=Image.Dither.NONE)
+    image.save(buffer, format="PNG", compress_level=6, dpi=(made.dpi, made.dpi))
+    return buffer.getvalue()
+
+
+def pdf(made: Figure, theme: Theme = LIGHT) -> bytes:
+    """The figure as a PDF, without a date in it: the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    with applied(theme):
+        _lay_out(made)
+        # savefig would first draw everything once for nothing
+        FigureCanvasPdf(made).print_pdf(buffer, metadata={"CreationDate": None})
+    return buffer.getvalue()
+
+
+def same_places(made: Figure, model: Figure) -> None:
+    """Puts the axes of a figure where those of its twin in another theme are."""
+    for axes, theirs in zip(made.axes, model.axes, strict=True):
+        axes.set_position(theirs.get_position())
+    made.set_layout_engine("none")
+
+
+def _lay_out(made: Figure) -> None:
+    """Computes the layout, which costs more than drawing, once for all formats."""
+    engine = made.get_layout_engine()
+    if engine is not None:
+        engine.execute(made)
+        made.set_layout_engine("none")
+
+
+def plain(text: str, limit: int = 60) -> str:
+    """User's text as matplotlib shows it: no mathematics in it, not longer than `limit`."""
+    short = text if len(text) <= limit else text[: limit - 1] + "…"
+    return short.replace("$", r"\$")
+
+
+def legend_columns(labels: Sequence[str], most: int = 4, *, width: float = PAGE) -> int:
+    """How many columns a legend with these labels has, at most, to be no wider than the figure."""
+    widest = max((len(label) for label in labels), default=0)
+    return max(1, min(most, len(labels), int(width / (0.06 * widest + 0.55))))
+
+
+def panel_title(axes: Axes, label: str, below: str) -> None:
+    """A small panel's title in two lines, the first one user's text in letters that fit."""
+    size = 8.0 if len(label) <= 20 else 6.6
+    axes.set_title(f"{plain(label, 28)}\n{below}", fontsize=size)
+
+
+def _rank(row: RunResult) -> tuple[float, int, str]:
+    return (-row.strength, row.batch_size, row.variant)

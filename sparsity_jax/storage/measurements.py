@@ -1,0 +1,147 @@
+"""Gamma, beta and the fate of every filter of one run: measure.npz."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsity_jax.errors import UserError
+from sparsity_jax.storage.history import Evaluation, decode_line, encode_line
+from sparsity_jax.storage.io import write_atomically
+
+GROUPS = ("gamma", "beta", "inactive_gamma", "inactive_act", "universality")
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurements:
+    """What was measured in one run: every filter's gamma and beta over time, and its final fate.
+
+    Attributes:
+      step: (T,) steps at which gamma and beta were read; epoch: (T,) the same in epochs.
+      gamma, beta: layer -> (T, filters).
+      inactive_gamma, inactive_act: layer -> (filters,) bool, True = inactive at the end.
+      universality: layer -> (filters,) in percent; empty when it was not measured.
+    """
+
+    step: np.ndarray
+    epoch: np.ndarray
+    gamma: Mapping[str, np.ndarray]
+    beta: Mapping[str, np.ndarray]
+    inactive_gamma: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    inactive_act: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    universality: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layer names in the order they were written."""
+        return tuple(self.gamma)
+
+
+def encode_measurements(measure: Measurements) -> dict[str, np.ndarray]:
+    """A measure as flat arrays: 'step', 'epoch', 'gamma/C1', 'beta/C1', ..."""
+    arrays = {"step": np.asarray(measure.step), "epoch": np.asarray(measure.epoch)}
+    for group in GROUPS:
+        for layer, values in getattr(measure, group).items():
+            arrays[f"{group}/{layer}"] = np.asarray(values)
+    return arrays
+
+
+def decode_measurements(arrays: Mapping[str, np.ndarray]) -> Measurements:
+    """The inverse of `encode_measurements`; arrays of unknown groups are ignored."""
+    groups: dict[str, Any] = {group: {} for group in GROUPS}
+    for name in arrays:
+        group, _, layer = name.partition("/")
+        if layer and group in groups:
+            groups[group][layer] = arrays[name]
+    return Measurements(step=arrays["step"], epoch=arrays["epoch"], **groups)
+
+
+def write_measurements(path: Path, measure: Measurements) -> None:
+    """Writes `measure.npz`, uncompressed: floats hardly shrink and reports read many of them."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **encode_measurements(measure))  # pyright: ignore[reportArgumentType]
+    write_atomically(path, buffer.getvalue())
+
+
+def read_measurements(path: Path) -> Measurements:
+    """Reads `measure.npz`; raises UserError naming the file when it is damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return decode_measurements({name: arrays[name] for name in arrays.files})
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise UserError(f"{path} is damaged ({error}); delete it and run again") from None
+
+
+@dataclasses.dataclass
+class EvalLog:
+    """Evaluations in order of steps, and gamma and beta of every filter at each.
+
+    Fields:
+      evaluations: in order.
+      filters: layer -> its number of filters, in the network's order.
+      norms: for each evaluation gamma of all layers, then beta, in one array of its own: it grows
+        for as long as a run trains, and views would keep the device's buffers.
+    """
+
+    evaluations: list[Evaluation] = dataclasses.field(default_factory=list)
+    filters: dict[str, int] = dataclasses.field(default_factory=dict)
+    norms: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    def add(self, evaluation: Evaluation, *, gamma: Layers, beta: Layers) -> None:
+        """Append what was observed at one evaluation."""
+        self.evaluations.append(evaluation)
+        self.filters = {layer: len(values) for layer, values in gamma.items()}
+        self.norms.append(np.concatenate([*gamma.values(), *beta.values()]))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """'gamma/C1' -> (evaluations, filters), and the same for beta."""
+        if not self.norms:
+            return {}
+        names = [f"{group}/{layer}" for group in _GROUPS for layer in self.filters]
+        ends = np.cumsum([*self.filters.values()] * len(_GROUPS))[:-1]
+        parts = np.split(np.stack(self.norms), ends, axis=1)
+        return {name: part.copy() for name, part in zip(names, parts, strict=True)}
+
+    def lines(self) -> list[str]:
+        """The evaluations as text, for a checkpoint's notes."""
+        return [encode_line(evaluation) for evaluation in self.evaluations]
+
+    @classmethod
+    def of(cls, lines: list[str], arrays: Mapping[str, np.ndarray]) -> EvalLog:
+        """The trace whose `lines` and `arrays` these are."""
+        filters = {
+            name.partition("/")[2]: values.shape[1]
+            for name, values in arrays.items()
+            if name.startswith("gamma/")
+        }
+        parts = [arrays[f"{group}/{layer}"] for group in _GROUPS for layer in filters]
+        norms = list(np.concatenate(parts, axis=1)) if parts else []
+        return cls([decode_line(line) for line in lines], filters, norms)
+
+    def measure(self, **final: Any) -> Measurements:
+        """The run's `Measurements`, with its `final` masks and universality."""
+        arrays = self.arrays()
+        times: dict[str, dict[str, np.ndarray]] = {"gamma": {}, "beta": {}}
+        for name, values in arrays.items():
+            group, _, layer = name.partition("/")
+            times[group][layer] = values
+        return Measurements(
+            step=np.array([evaluation.step for evaluation in self.evaluations]),
+            epoch=np.array([evaluation.epoch for evaluation in self.evaluations]),
+            gamma=times["gamma"],
+            beta=times["beta"],
+            **final,
+        )
+
+
+Layers = Mapping[str, np.ndarray]
+
+
+_GROUPS = ("gamma", "beta")

@@ -1,0 +1,164 @@
+"""Has this very run been trained before, for another table? A store of finished runs answers.
+
+One folder an entry, `<store>/<key>/`, with the files that a run's seal covers and the seal itself.
+The key is a digest of what the run was asked for and of its data (`key`): not of its name, its
+labels or its timings, for two tables may call the same run by different names. What is taken out
+gets the name and the variant that it has in the grid at hand. Nothing is trusted unread: an entry
+that is not what was written, or not of this key, is named on stderr and passed over.
+
+Entries appear whole, by renaming a folder; two processes may share a store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sparsity_jax.storage import completion as completion
+from sparsity_jax.storage.io import json_digest
+from sparsity_jax.storage.results import RunResult
+
+FORMAT = 1  # of the entries; raise it when the same settings come to mean another run
+NOT_IDENTITY = ("labels", "latency_seconds")
+
+
+def key(settings: Mapping[str, Any], data: Sequence[str]) -> str:
+    """What a run is: a digest of its settings and of its data, whatever grid it stands in.
+
+    Args:
+      settings: the fields of `settings.Run`; labels and the time spent on latencies are left out.
+      data: digests of the arrays (or of the records) that it is trained and tested on.
+
+    Example:
+      >>> key({"seed": 0, "labels": ()}, ["ab"]) == key({"seed": 0, "labels": ("data=x",)}, ["ab"])
+      True
+    """
+    named = {name: value for name, value in settings.items() if name not in NOT_IDENTITY}
+    return json_digest([FORMAT, named, list(data)])
+
+
+def keep(store: Path, folder: Path, *, key: str, of: str) -> bool:
+    """Put a finished run into the store, unless it is there already.
+
+    Args:
+      store: the store's folder; made if there is none.
+      folder: the run's, sealed.
+      key: what the run is, by `key`.
+      of: the digest of settings that its seal was written with.
+
+    Returns:
+      Whether the store holds the run now. A store that cannot be written to is named on stderr:
+      the run itself is safe in its workdir.
+    """
+    entry = store / key
+    if not (folder / completion.NAME).exists() or completion.problem(folder, of=of):
+        return False
+    try:
+        if os.path.lexists(entry):
+            if not _wrong(entry, key):
+                return True
+            if not (entry / completion.NAME).is_file():
+                return _passed_over(entry, "is not a stored run; move it away")
+        store.mkdir(parents=True, exist_ok=True)
+        return _place(folder, entry, of=of, then=key, change=lambda row: row)
+    except OSError as error:
+        return _passed_over(entry, f"cannot be written ({error.strerror or error})")
+
+
+def fetch(store: Path, folder: Path, *, key: str, of: str, name: str, variant: str) -> bool:
+    """Make a run's folder from the store's entry, if it has a sound one.
+
+    Args:
+      store: the store's folder; it need not exist.
+      folder: the run's, in the workdir at hand. What stands there is replaced, so ask only for
+        runs that are not finished; checkpoints of an unfinished one go.
+      key: what the run is, by `key`.
+      of: the digest of settings that the workdir's own seal is to have.
+      name: the run's name in this grid, and in its row and lines of history.
+      variant: the run's variant in this grid.
+
+    Returns:
+      Whether the run is there now, finished.
+    """
+    entry = store / key
+    if not os.path.lexists(entry):
+        return False
+    wrong = _wrong(entry, key)
+    if wrong:
+        return _passed_over(entry, wrong)
+
+    def change(row: RunResult) -> RunResult:
+        return dataclasses.replace(row, run=name, variant=variant)
+
+    try:
+        return _place(entry, folder, of=key, then=of, change=change)
+    except OSError as error:
+        return _passed_over(entry, f"cannot be copied ({error.strerror or error})")
+
+
+def _wrong(entry: Path, key: str) -> str:
+    """Why an entry is not a sound run of this key; '' if it is."""
+    if not (entry / completion.NAME).is_file():
+        return "is not a stored run"
+    return completion.problem(entry, of=key)
+
+
+def _place(
+    source: Path, target: Path, *, of: str, then: str, change: Callable[[RunResult], RunResult]
+) -> bool:
+    """A sealed folder's copy at another place, sealed anew; it appears whole or not at all."""
+    record = completion.read_run_record(source, of=of)
+    if record is None:
+        return False
+    row = change(record.result)
+    changed = completion.RunRecord(
+        row, tuple(_renamed(line, row.run) for line in record.lines), record.notes
+    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    made = _fresh(target)
+    try:
+        for name in json.loads((source / completion.NAME).read_text())["files"]:
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, made / name)  # no link: the copies must not share a fate
+        completion.write_run_record(made, changed, of=then)
+        _replace(target, made)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return True
+
+
+def _renamed(line: str, name: str) -> str:
+    """A line of history.jsonl under another run's name; as it was if that is its own."""
+    content = json.loads(line)
+    return line if content["run"] == name else json.dumps({**content, "run": name})
+
+
+def _fresh(target: Path) -> Path:
+    """An empty folder beside the target, with the permissions of any other."""
+    made = target.parent / f".{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    made.mkdir()
+    return made
+
+
+def _replace(target: Path, made: Path) -> None:
+    """Rename a folder to where another may stand, which is then removed."""
+    if not os.path.lexists(target):
+        os.replace(made, target)
+        return
+    aside = _fresh(target)
+    os.replace(target, aside / "gone")
+    os.replace(made, target)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _passed_over(entry: Path, why: str) -> bool:
+    about = why if str(entry) in why else f"{entry} {why}"
+    print(f"warning: run store: {about}; the run is trained as if it were absent", file=sys.stderr)
+    return False

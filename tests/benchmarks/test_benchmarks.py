@@ -1,0 +1,134 @@
+"""The benchmarks run, keep what they measured, and say what they cannot measure."""
+
+import functools
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+FOLDER = Path(__file__).parent
+MINIATURE = ["cpu-group", "gpu-step", "gpu-population-4", "gpu-roofline"]
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+
+def table(*flags: object) -> tuple[list[list[str]], subprocess.CompletedProcess[str]]:
+    """The cells of the printed rows, and the process."""
+    command = [sys.executable, str(FOLDER / "table.py"), *map(str, flags)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]], done
+
+
+def test_the_program_for_a_gpu_needs_its_compiler_and_has_no_scatter():
+    command = [sys.executable, str(FOLDER / "gpu_program.py"), "--network=miniature"]
+    done = subprocess.run([*command, "--cases=vmap:2"], capture_output=True, text=True, check=False)
+    if importlib.util.find_spec("jax_cuda12_plugin") is None:
+        assert done.returncode == 2
+        assert "pip install 'jax[cuda12]'" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    mapping, members, kernels, scatters, *_ = done.stdout.splitlines()[-1].split()
+    assert (mapping, members, scatters) == ("vmap", "2", "0")
+    assert int(kernels) > 10
+
+
+def test_a_miniature_of_the_table_is_measured_once(tmp_path):
+    kept, torch = tmp_path / "kept.json", tmp_path / "no-such-python"
+    flags = ["--quick", f"--out={kept}", f"--torch_python={torch}"]
+    rows, done = table(*flags, "--only", *MINIATURE)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [row[0] for row in rows] == ["CPU", "NVIDIA GPU", "NVIDIA GPU", "NVIDIA GPU"]
+    group, step, population, roofline = rows
+    assert group[2].startswith("map ")
+    assert group[3].startswith("one after the other ")
+    assert group[4].endswith("×")
+    assert "steps/s" in step[2]
+    for row in (step, population):
+        assert row[3].endswith("not measured: PyTorch is not installed")
+        assert row[4] == "not measured"
+    assert "1 members" in roofline[2]
+    assert "16" not in roofline[2]
+    assert roofline[5] == "≥ 35 % with 16: not measured"
+    measured = json.loads(kept.read_text())["rows"]
+    assert list(measured) == MINIATURE
+    assert set(measured["gpu-population-4"]["times"]) == {"one run", "vmap", "map", "unroll"}
+
+    again, done = table(*flags, "--only", "cpu-group", "gpu-step")
+    assert again == rows  # what lies in the file is printed, and nothing of it is measured again
+    assert "..." not in done.stderr
+
+    record = json.loads(kept.read_text())
+    kept.write_text(json.dumps(record | {"machine": "another"}))
+    rows, done = table(*flags, "--only", "cpu-group")
+    assert (rows, done.returncode) == ([], 2)
+
+
+def test_rows_of_a_gpu_say_that_there_is_none():
+    rows, done = table("--only", "gpu-step", "gpu-population-16", "gpu-roofline")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [row[2] for row in rows] == ["not measured: no NVIDIA GPU"] * 3
+
+
+def test_pytorch_answers_from_its_own_process():
+    pytest.importorskip("torch", reason="PyTorch is the peer: pip install torch")
+    ((_, _, ours, peers, ratio, goal),), done = table("--quick", "--only", "cpu-step-0.25")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "not measured" not in ours + peers + ratio + goal
+    assert "PyTorch eager" in peers
+    assert "torch.compile" in peers
+
+
+def test_columns_are_timed_per_step_and_dropped_with_a_reason():
+    from timing import OUT_OF_TIME, NotMeasuredError, in_rounds
+
+    def broken(count: int) -> float:
+        raise NotMeasuredError("it is broken")
+
+    columns = {"slow": lambda count: 0.004 * count, "fast": lambda count: 0.001 * count}
+    needs = {"late": 1e6}
+    found = in_rounds(
+        {**columns, "broken": broken, "late": columns["fast"]},
+        rounds=3,
+        seconds=0.1,
+        deadline=time.monotonic() + 1000,
+        needs=needs,
+    )
+    assert found.absent == {"broken": "it is broken", "late": OUT_OF_TIME}
+    assert found.times == {"slow": [pytest.approx(4)] * 3, "fast": [pytest.approx(1)] * 3}
+    assert found.fastest("slow", "fast", "broken") == "fast"
+    assert found.divided(4, "slow").fastest("slow", "fast") in ("slow", "fast")
+    assert found.divided(8, "slow").fastest("slow", "fast") == "slow"
+
+
+def test_operations_of_a_step_are_those_that_xla_counts():
+    """With 1x1 kernels, which need no padding: XLA leaves products with zero padding out."""
+    from roofline import Ceilings, Counted, count
+
+    from sparsity_jax.models import Conv, Plan
+    from sparsity_jax.training import Hparams, ProgramConfig, init_state
+    from sparsity_jax.training.step import train_step
+
+    convs = (Conv(64, kernel=1, pool=True), Conv(128, kernel=1))
+    plan = Plan("wide", convs, (8, 8, 48), "global", (32,), 10)
+    program = ProgramConfig(plan, "adam", "l2", "schedule", 40, (), flip=False)
+    own = Hparams(*(jnp.float32(1),) * 5, seed=jnp.uint32(0), gamma_l1=jnp.float32(0))
+    batch = jnp.zeros((40, 8, 8, 48)), jnp.zeros(40, jnp.int32)
+    with mock.patch("sparsity_jax.models.convolution.choose", return_value="native"):
+        step = jax.jit(functools.partial(train_step, program))
+        found = step.lower(own, init_state(program, own), *batch).cost_analysis()
+    ours = count(plan, 40)
+    assert ours.flops < found["flops"] < 1.2 * ours.flops  # norms and Adam are not products
+    assert Ceilings(2e12, 1e12).least_ms(Counted(1e9, 1e9)) == pytest.approx(1.0)
+    assert math.isfinite(ours.bytes)

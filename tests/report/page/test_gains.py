@@ -1,0 +1,97 @@
+"""The page on time and death: numbers, a plain word when nothing is faster, figures."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from sparsity_jax.report import loading as workdir
+from sparsity_jax.report.figures import filters as figure_alive
+from sparsity_jax.report.figures import low_gradient, style
+from sparsity_jax.report.figures import speedup as figure_gains
+from sparsity_jax.report.page import gains, page
+from sparsity_jax.storage.pruned import FileSizes, Timing
+
+
+@pytest.fixture
+def records(built):
+    """The made-up workdir with timings: `factor` is how many times faster pruning made it."""
+    loaded = workdir.load(built)
+
+    def with_speedup(factor, noise=1.0):
+        timings = tuple(Timing(batch, 2.0 * factor, 2.0, noise) for batch in (1, 256))
+        pruned = {
+            run: dataclasses.replace(
+                record, latency=timings, file_bytes=FileSizes(1_300_000, 650_000)
+            )
+            for run, record in loaded.pruned.items()
+        }
+        return dataclasses.replace(loaded, pruned=pruned)
+
+    return with_speedup
+
+
+def test_the_table_shows_sizes_and_times(records):
+    text = gains.gains_table(records(1.5)).replace(gains.NO_BREAK, " ")
+    assert "3 → 2 ms <small>1.50×" in text
+    assert "1.3 M → 650 k <small>-50 %" in text
+    assert "batch 1<" in text
+    assert "batch 256<" in text
+    assert "1.5 times as fast" in text
+
+
+@pytest.mark.parametrize(("factor", "noise"), [(1.0, 1.0), (0.8, 1.0), (1.04, 1.0), (1.2, 25.0)])
+def test_no_speedup_is_called_none(records, factor, noise):
+    text = gains.gains_table(records(factor, noise))
+    assert text.count("none (") == text.count("ms <small>") > 0
+    assert "No speed-up was measured" in text
+
+
+def test_without_timings_there_is_no_table_and_no_figure(built):
+    loaded = workdir.load(built)
+    untimed = {run: dataclasses.replace(r, latency=()) for run, r in loaded.pruned.items()}
+    loaded = dataclasses.replace(loaded, pruned=untimed)
+    assert gains.gains_table(loaded) == ""
+    assert figure_gains.timed_runs(loaded) == []
+    assert 'id="gains"' not in page.page(loaded, [])
+    assert 'id="deaths"' in page.page(loaded, [])
+
+
+def test_the_page_has_the_section(records):
+    assert 'id="gains"' in page.page(records(1.5), [])
+
+
+def test_the_figure_stands_where_the_numbers_say(records):
+    made = records(1.5)
+    figure = figure_gains.speedup_against_sparsity(made)
+    assert [axes.get_title() for axes in figure.axes] == ["batch 1", "batch 256"]
+    run = figure_gains.timed_runs(made)[0]
+    points = [tuple(np.ravel(line.get_xydata())) for line in figure.axes[0].lines]
+    assert (pytest.approx(figure_gains.removed_pct(made.pruned[run])), 1.5) in points
+    assert style.png(figure)
+
+
+def test_alive_curves_end_at_the_measured_sparsity(records):
+    made = records(1.0)
+    runs = figure_alive.alive_runs(made)
+    assert runs
+    figure = figure_alive.filters_alive(made)
+    for axes, run in zip(figure.axes, runs, strict=True):
+        masks = made.measures[run].inactive_gamma.values()
+        ends = [line.get_ydata()[-1] for line in axes.lines]
+        assert ends == pytest.approx([100 - 100 * mask.mean() for mask in masks])
+    assert figure_alive.deaths(made).count("<li>") == len(runs)
+
+
+def test_the_low_gradient_figure_shows_the_papers_contrast(tmp_path):
+    """Adam with L2 goes to zero in the time in which weight decay and SGD hardly move."""
+    end = {
+        kind: np.median(low_gradient.paths(*kind)[-1])
+        for kind in (("adam", "l2"), ("adam", "wd"), ("sgd", "l2"))
+    }
+    assert end["adam", "l2"] < 1e-2
+    assert min(end["adam", "wd"], end["sgd", "l2"]) > 3 * end["adam", "l2"]
+    assert low_gradient.main([f"--out={tmp_path / 'figure.png'}"]) == 0
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "file").touch()
+    assert low_gradient.main([f"--out={tmp_path / 'file' / 'x.png'}"]) == 2

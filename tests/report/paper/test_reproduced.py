@@ -1,0 +1,46 @@
+"""The record of full-length runs: what is entered comes back, and shortened runs stay out."""
+
+import pytest
+
+from sparsity_jax.errors import UserError
+from sparsity_jax.report.paper.reproduced import columns, decode, encode, entries, reproduced
+from sparsity_jax.storage.results import RunResult
+from sparsity_jax.storage.workdir import ConfigRecord
+
+ROWS = (
+    RunResult("adam", "CIFAR10", "BasicNet", "adam", "l2", 1e-4, 40, steps=406250,
+              status="finished", test_error=10.5, sparsity_gamma=70.25, layers=(44.0, 22.0)),
+    RunResult("vgg", "CIFAR100", "VGG-19", "sgd", "none", 0.0, 40, layers=(1.0,) * 16),
+)  # fmt: skip
+
+
+def record(**config):
+    versions = {"sparsity_jax": "0.1", "jax": "0.10.2"}
+    full = {"data": "cifar10", "network": "BasicNet", "epochs": 325.0, "scale": 1.0, "sweep": []}
+    return ConfigRecord({**full, **config}, versions=versions, devices=("H",) * 2)
+
+
+def test_what_is_entered_comes_back():
+    made = entries(record(), ROWS, config="table1.py:cifar10", date="2026-01-31")
+    assert repr(decode(encode(made))) == repr(made)
+    assert made[0].device == "2 x H"
+    assert made[0].versions == "sparsity_jax 0.1; jax 0.10.2"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"scale": 0.5}, "scale=0.5"),
+        ({"sweep": [{}, {"scale": 0.1}]}, "scale=0.1"),
+        ({"epochs": 300.0}, "epochs=300"),
+        ({"data": "tiny_imagenet"}, "epochs=325: .* 400"),  # full length of another set
+    ],
+)
+def test_a_shortened_run_is_refused(config, said):
+    with pytest.raises(UserError, match=said):
+        entries(record(**config), ROWS, config="table1.py", date="2026-01-31")
+
+
+def test_the_file_has_these_columns_and_only_full_runs():
+    assert encode(reproduced()).splitlines()[0] == ",".join(columns())
+    assert all(entry.row.steps > 0 for entry in reproduced())
