@@ -1,4 +1,4 @@
-"""What does a reader see of a workdir? `build` writes its figures and its page."""
+"""Reports of workdirs: `build` writes the figures and the page, `table` the text for a terminal."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import gc
 from collections.abc import Iterator
 from pathlib import Path
 
-from sparsity_jax.report import loading as workdir
-from sparsity_jax.report import tables
-from sparsity_jax.report.figures import registry as figures
-from sparsity_jax.report.page import page
+from sparsity_jax.report import loading, tables
+from sparsity_jax.report.figures import registry
+from sparsity_jax.report.page.page import page as html_page
 from sparsity_jax.report.paper import compare
 from sparsity_jax.storage.io import write_atomically
 
@@ -18,7 +17,7 @@ __all__ = ["build", "table"]
 
 
 def build(folder: Path) -> Path:
-    """Writes `figures/*.png`, `figures/*.pdf` and `report.html` from the workdir's files alone.
+    """Write `figures/*.png`, `figures/*.pdf` and `report.html` from the workdir's files alone.
 
     `compare.csv` is added when some of the runs stand in the paper's tables.
 
@@ -35,15 +34,15 @@ def build(folder: Path) -> Path:
       UserError: there is no such folder.
     """
     with _collecting_rarely():
-        records = workdir.load(folder)
+        records = loading.load(folder)
         rendered = []
-        for made in figures.render(records):
-            figures.write(made, folder / "figures")
+        for made in registry.render(records):
+            registry.write(made, folder / "figures")
             rendered.append(made)
-        figures.remove_stale(folder / "figures", rendered)
+        registry.remove_stale(folder / "figures", rendered)
         _write_comparison(folder / "compare.csv", records)
         path = folder / "report.html"
-        write_atomically(path, page.page(records, rendered).encode())
+        write_atomically(path, html_page(records, rendered).encode())
     return path
 
 
@@ -58,8 +57,8 @@ def _collecting_rarely() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _write_comparison(path: Path, records: workdir.Records) -> None:
-    """Writes `compare.csv` when any run here is one that the paper published."""
+def _write_comparison(path: Path, records: loading.Records) -> None:
+    """Write `compare.csv` when any run here is one that the paper published."""
     comparisons = compare.compare(records.rows, scale=records.scale)
     if any(item.group for item in comparisons):
         write_atomically(path, compare.encode(comparisons).encode())
@@ -69,5 +68,5 @@ def _write_comparison(path: Path, records: workdir.Records) -> None:
 
 def table(folder: Path) -> str:
     """The result table of a workdir as text for a terminal."""
-    records = workdir.load(folder)
+    records = loading.load(folder)
     return tables.text(records.rows, records.pruned)

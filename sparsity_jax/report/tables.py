@@ -1,4 +1,4 @@
-"""The result table for a terminal, for Markdown and for HTML: the same cells three times.
+"""Tables for a terminal, for Markdown and for HTML, and the table of results.
 
 Runs that differ in their seed alone are one line, mean ± standard deviation and n, as soon as any
 group has more than one run.
@@ -40,17 +40,34 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
-    """Titles and lines of cells; the first `words` columns hold text, the others numbers."""
+class Column:
+    """A column's title, and whether it holds words (set to the left) or numbers."""
 
-    titles: tuple[str, ...]
+    title: str
+    words: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Columns, and lines of as many cells."""
+
+    columns: tuple[Column, ...]
     lines: tuple[tuple[Cell, ...], ...]
-    words: frozenset[str] = frozenset({"run", "status"})
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """The columns' titles."""
+        return tuple(column.title for column in self.columns)
 
 
 def number_text(value: float, decimals: int) -> str:
     """A number with its decimals; '-' for NaN."""
     return "-" if math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def number_cell(value: float, decimals: int) -> Cell:
+    """A number as a cell that sorts by it."""
+    return Cell(number_text(value, decimals), value)
 
 
 def spread_text(value: Spread, decimals: int) -> str:
@@ -69,7 +86,13 @@ def table(rows: Sequence[RunResult], pruned: Mapping[str, PrunedRecord] | None =
     known = pruned or {}
     gathered = groups(rows)
     several = len(gathered) < len(rows)
-    titles = ("run", *(["n"] if several else []), *(title for title, _, _ in COLUMNS))
+    columns = (
+        Column("run", words=True),
+        *([Column("n")] if several else []),
+        *(Column(title) for title, _, _ in COLUMNS),
+        Column("status", words=True),
+        Column("seconds"),
+    )
     lines = []
     for group in gathered:
         name = _group_name(group) if several else group.first.run
@@ -80,30 +103,33 @@ def table(rows: Sequence[RunResult], pruned: Mapping[str, PrunedRecord] | None =
             *(_cell(_spread(group, column, known), decimals) for _, column, decimals in COLUMNS),
             Cell(group.status()), _cell(dataclasses.replace(seconds, std=math.nan), 0),
         ))  # fmt: skip
-    return Table((*titles, "status", "seconds"), tuple(lines))
+    return Table(columns, tuple(lines))
 
 
 def text(rows: Sequence[RunResult], pruned: Mapping[str, PrunedRecord] | None = None) -> str:
     """The result table for a terminal, aligned, with a last line that says what the units are."""
     made = table(rows, pruned)
-    if not made.lines:
-        return "no runs yet"
+    return f"{as_text(made)}\n{NOTE}" if made.lines else "no runs yet"
+
+
+def as_text(made: Table) -> str:
+    """A table for a terminal: words to the left, numbers to the right, a rule under the titles."""
     cells = [list(made.titles), *([cell.text for cell in line] for line in made.lines)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(made.titles))]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(made.columns))]
     shown = [
         "  ".join(
-            value.ljust(width) if title in made.words else value.rjust(width)
-            for value, width, title in zip(line, widths, made.titles, strict=True)
+            value.ljust(width) if column.words else value.rjust(width)
+            for value, width, column in zip(line, widths, made.columns, strict=True)
         ).rstrip()
         for line in cells
     ]
-    return "\n".join([shown[0], "  ".join("-" * width for width in widths), *shown[1:], NOTE])
+    return "\n".join([shown[0], "  ".join("-" * width for width in widths), *shown[1:]])
 
 
 def markdown(rows: Sequence[RunResult], pruned: Mapping[str, PrunedRecord] | None = None) -> str:
     """The result table in Markdown."""
     made = table(rows, pruned)
-    rule = ["---" if title in made.words else "---:" for title in made.titles]
+    rule = ["---" if column.words else "---:" for column in made.columns]
     lines = [list(made.titles), rule, *([_pipe(c.text) for c in line] for line in made.lines)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -111,9 +137,9 @@ def markdown(rows: Sequence[RunResult], pruned: Mapping[str, PrunedRecord] | Non
 def html_head(made: Table) -> str:
     """The header cells, each a button that sorts by its column."""
     return "".join(
-        f'<th scope="col"{_numeric(title, made)}><button type="button">{html.escape(title)}'
+        f'<th scope="col"{_numeric(column)}><button type="button">{html.escape(column.title)}'
         "</button></th>"
-        for title in made.titles
+        for column in made.columns
     )
 
 
@@ -121,17 +147,15 @@ def html_rows(made: Table) -> str:
     """The body's lines; numeric cells carry the number to sort by."""
     return "\n".join(
         "<tr>"
-        + "".join(
-            _html_cell(cell, title, made) for cell, title in zip(line, made.titles, strict=True)
-        )
+        + "".join(_html_cell(cell, column) for cell, column in zip(line, made.columns, strict=True))
         + "</tr>"
         for line in made.lines
     )
 
 
-def _html_cell(cell: Cell, title: str, made: Table) -> str:
-    if title in made.words:
-        tag = "th scope='row'" if title == "run" else f'td class="{_status(cell.text)}"'
+def _html_cell(cell: Cell, column: Column) -> str:
+    if column.words:
+        tag = "th scope='row'" if column.title == "run" else f'td class="{_status(cell.text)}"'
         text = html.escape(cell.text).replace("_", "_<wbr>")  # where a long name may break
         return f"<{tag}>{text}</{tag.split()[0]}>"
     value = "" if math.isnan(cell.value) else f' data-value="{cell.value:.6g}"'
@@ -142,8 +166,8 @@ def _status(status: str) -> str:
     return "status" if status == "finished" else "status bad"
 
 
-def _numeric(title: str, made: Table) -> str:
-    return "" if title in made.words else ' class="number"'
+def _numeric(column: Column) -> str:
+    return "" if column.words else ' class="number"'
 
 
 def _spread(group: Group, column: str, pruned: Mapping[str, PrunedRecord]) -> Spread:

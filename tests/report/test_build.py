@@ -60,7 +60,7 @@ def data(text: str) -> dict:
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing is what takes time; tests about words do without."""
-    monkeypatch.setattr("sparsity_jax.report.figures.DRAWINGS", ())
+    monkeypatch.setattr("sparsity_jax.report.figures.registry.DRAWINGS", ())
 
 
 def test_every_figure_is_on_disk_and_on_the_page(built: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_figure_that_no_longer_applies_goes(
     built: Path, without_figures: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = built.parent / _copy(built, "stale")
-    monkeypatch.setattr("sparsity_jax.report.figures.DRAWINGS", DRAWINGS[-1:])
+    monkeypatch.setattr("sparsity_jax.report.figures.registry.DRAWINGS", DRAWINGS[-1:])
     for measure in copy.glob("runs/*/measure.npz"):
         measure.unlink()
     (copy / "figures" / "mine.png").write_bytes(b"not ours")
