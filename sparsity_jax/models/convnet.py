@@ -93,7 +93,14 @@ class ConvBlock(nn.Module):
         x = Convolution(conv.filters, conv.kernel, conv.stride, name="conv")(x)
         norm = Norm(use_running_average=not train, parts=self.norm_parts, name="norm")
         x = rectify(norm(x), self.negative_slope)
-        return pooling.pool(x, self.pool_kind) if conv.pool else x
+        pooled = pooling.pool(x, self.pool_kind) if conv.pool else x
+        # The maximum of the pooled map is that of the map where every pixel is pooled: a quarter
+        # of the reading.
+        whole = conv.pool and self.pool_kind == "max2" and not (x.shape[1] % 2 or x.shape[2] % 2)
+        if self.is_mutable_collection("activity") and not self.is_initializing():
+            peak = (pooled if whole else x).max(axis=(1, 2))
+            self.sow("activity", "peak", peak, reduce_fn=_latest)
+        return pooled
 
 
 class DenseBlock(nn.Module):
@@ -181,10 +188,33 @@ def logits(plan: Plan, variables: Mapping[str, Any], images: jax.Array) -> jax.A
 
 
 def train_logits(
-    plan: Plan, variables: Mapping[str, Any], images: jax.Array, *, norm_parts: int = 1
-) -> tuple[jax.Array, dict[str, Any]]:
-    """Logits in training mode, and the running statistics after this batch."""
+    plan: Plan,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    *,
+    norm_parts: int = 1,
+    activity: bool = False,
+) -> tuple[jax.Array, dict[str, Any], dict[str, jax.Array]]:
+    """Logits in training mode, the running statistics after this batch, and every filter's peaks.
+
+    Args:
+      plan: the network.
+      variables: its params and batch_stats.
+      images: normalised (N, H, W, C).
+      norm_parts: parts of the batch that BatchNorm normalises each by itself.
+      activity: return the peaks.
+
+    Returns:
+      (logits (N, classes), batch_stats, layer -> largest activation in each image (N, filters));
+      the last is empty without `activity`.
+    """
     net = ConvNet(plan, norm_parts)
-    result = net.apply(variables, images, train=True, mutable=["batch_stats"])
+    mutable = ["batch_stats", *(["activity"] if activity else [])]
+    result = net.apply(variables, images, train=True, mutable=mutable)
     outputs, changed = cast(tuple[jax.Array, dict[str, Any]], result)
-    return outputs, changed["batch_stats"]
+    seen = changed.get("activity", {})
+    return outputs, changed["batch_stats"], {name: layer["peak"] for name, layer in seen.items()}
+
+
+def _latest(_: Any, value: jax.Array) -> jax.Array:
+    return value

@@ -5,6 +5,7 @@ from sparsity_jax.pruning.criteria import keep_active, keep_by, without_empty_la
 from sparsity_jax.pruning.fold import fold_constants, fold_error
 from sparsity_jax.pruning.generic import PrunedModel, narrow, prune_model
 from sparsity_jax.pruning.latency import Latency, compare_latency
+from sparsity_jax.pruning.shrink import shrink_state
 from sparsity_jax.pruning.surgery import prune, prune_like, prune_opt_state, zero
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "prune_like",
     "prune_model",
     "prune_opt_state",
+    "shrink_state",
     "without_empty_layers",
     "zero",
 ]

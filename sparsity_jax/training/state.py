@@ -24,6 +24,7 @@ from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import init
 from sparsity_jax.optimizers import make_optimizer
 from sparsity_jax.optimizers.schedules import step_schedule
+from sparsity_jax.training.activity import no_activity
 
 Params = dict[str, Any]
 
@@ -44,6 +45,7 @@ class ProgramConfig:
     norm_parts: int = 1  # parts of a batch that BatchNorm normalises each by itself
     slimming: bool = False  # with an L1 penalty on gamma; without one, its word is left out
     precision: str = "float32"  # of activations and products; parameters are float32 always
+    activity: bool = False  # the step watches every filter: `training.activity`
 
 
 class Hparams(NamedTuple):
@@ -61,7 +63,8 @@ class Hparams(NamedTuple):
 class TrainState(NamedTuple):
     """Everything that training changes.
 
-    `loss_sum` adds the batch losses (without the regularizer) since the last evaluation.
+    `loss_sum` adds the batch losses (without the regularizer) since the last evaluation, `activity`
+    what every filter did since then; () where the program does not watch them.
     """
 
     step: jax.Array
@@ -69,6 +72,7 @@ class TrainState(NamedTuple):
     batch_stats: Params
     opt_state: Any
     loss_sum: jax.Array
+    activity: Any = ()
 
     @property
     def variables(self) -> dict[str, Params]:
@@ -134,6 +138,7 @@ def init_state(program: ProgramConfig, hparams: Hparams) -> TrainState:
         batch_stats=variables["batch_stats"],
         opt_state=build_optimizer(program, hparams).init(params),
         loss_sum=jnp.float32(0),
+        activity=no_activity(program.plan) if program.activity else (),
     )
 
 

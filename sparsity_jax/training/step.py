@@ -19,6 +19,7 @@ from jax.sharding import Sharding
 
 from sparsity_jax.data.augment import flip, normalise, pad_crop, random_crop, random_resized_crop
 from sparsity_jax.models.convnet import train_logits
+from sparsity_jax.training.activity import added_activity
 from sparsity_jax.training.input_pipeline import StreamingDataset
 from sparsity_jax.training.loss import cross_entropy
 from sparsity_jax.training.state import (
@@ -194,15 +195,21 @@ def train_step(
     it lives in the optimizer, as in the paper's comparison of L2 with weight decay.
     """
 
-    def loss_of(params: Params) -> tuple[jax.Array, Params]:
+    def loss_of(params: Params) -> tuple[jax.Array, tuple[Params, Params]]:
         variables = {"params": params, "batch_stats": state.batch_stats}
-        logits, batch_stats = train_logits(
-            program.plan, variables, images.astype(program.precision), norm_parts=program.norm_parts
+        logits, *seen = train_logits(
+            program.plan,
+            variables,
+            images.astype(program.precision),
+            norm_parts=program.norm_parts,
+            activity=program.activity,
         )
         losses = cross_entropy(logits, labels)
-        return jnp.mean(losses), batch_stats
+        return jnp.mean(losses), (seen[0], seen[1])
 
-    (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    (loss, (batch_stats, peaks)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+        state.params
+    )
     rule = build_optimizer(program, hparams)
     updates, opt_state = rule.update(gradients, state.opt_state, state.params)
     return TrainState(
@@ -211,4 +218,13 @@ def train_step(
         batch_stats=batch_stats,
         opt_state=opt_state,
         loss_sum=state.loss_sum + loss,
+        activity=added_activity(
+            state.activity,
+            peaks,
+            params=state.params,
+            gradients=gradients,
+            strength=hparams.strength,
+        )
+        if program.activity
+        else (),
     )
