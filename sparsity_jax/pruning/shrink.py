@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
+from jax.tree_util import DictKey
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.models.plans import Plan
 from sparsity_jax.pruning.cost import cost
 from sparsity_jax.pruning.fold import fold_constants
-from sparsity_jax.pruning.surgery import Keep, checked_keep, prune, prune_opt_state
+from sparsity_jax.pruning.surgery import Keep, checked_keep, cuts_of, prune, prune_opt_state
 
 GAMMA_THRESHOLD = 1e-3  # Sec. 2.1, "sparsity by scale"
 # A filter whose gamma is smaller answers act(beta) to everything, up to the rounding of float32.
@@ -147,61 +149,48 @@ def still_kept(kept: Kept, keep: Keep) -> dict[str, np.ndarray]:
     return {name: places[np.asarray(keep[name])] for name, places in kept.items()}
 
 
-def expand_variables(plan: Plan, variables: Mapping[str, Any], kept: Kept) -> dict[str, Any]:
-    """The original network's variables, in which the filters that were cut are silent.
+def expand_like(tree: Any, plan: Plan, kept: Kept) -> Any:
+    """The original network's arrays, in which the filters that were cut are silent.
 
-    The inverse of `prune`: a filter that was cut has kernel, gamma, beta and mean 0 and variance 1,
-    so the network answers as the smaller one does, and counts as inactive what was cut.
+    The inverse of `prune_like`, for variables and optimizer states alike: a filter that was cut
+    has kernel, gamma, beta, mean and moments 0 and variance 1. The network answers as the smaller
+    one does, and counts as inactive what was cut.
 
     Args:
+      tree: anything whose leaves end in the paths of the smaller network's variables.
       plan: the original network.
-      variables: of the smaller one, {'params', 'batch_stats'}.
       kept: places in the original network of the filters that the smaller one has.
 
     Returns:
-      {'params', 'batch_stats'} of ConvNet(plan), numpy arrays.
+      The tree with numpy arrays of the original sizes.
 
     Raises:
-      UserError: `kept` and the variables do not belong together.
+      UserError: `kept` and an array do not belong together.
     """
-    params, stats = dict(variables["params"]), dict(variables["batch_stats"])
-    inputs = np.arange(plan.input_shape[2])
-    for name, conv, channels in zip(plan.layer_names, plan.convs, plan.conv_inputs, strict=True):
-        places, layer = kept[name], params[name]
-        kernel, norm = np.asarray(layer["conv"]["kernel"]), layer["norm"]
-        if kernel.shape[-2:] != (len(inputs), len(places)):
+    masks = {
+        name: np.isin(np.arange(conv.filters), kept[name])
+        for name, conv in zip(plan.layer_names, plan.convs, strict=True)
+    }
+    cuts = cuts_of(plan, masks)
+
+    def expand(keys: tuple[Any, ...], leaf: Any) -> Any:
+        path = tuple(str(key.key) for key in keys if isinstance(key, DictKey))[-3:]
+        return _expanded(path, leaf, cuts[path]) if path in cuts else leaf
+
+    return jax.tree_util.tree_map_with_path(expand, tree)
+
+
+def _expanded(path: tuple[str, ...], leaf: Any, axes: Mapping[int, np.ndarray]) -> np.ndarray:
+    array = np.asarray(leaf)
+    for axis, mask in axes.items():
+        if array.shape[axis] != mask.sum():
             raise UserError(
-                f"layer {name} has {kernel.shape[-2:]} channels and filters; the places kept are "
-                f"of {(len(inputs), len(places))}"
+                f"an array at {'/'.join(path)} has shape {array.shape}; the filters kept ask for "
+                f"{mask.sum()} along axis {axis}"
             )
-        whole = np.zeros((*kernel.shape[:2], channels, conv.filters), kernel.dtype)
-        whole[:, :, inputs[:, None], places] = kernel
-        params[name] = {
-            **layer,
-            "conv": {"kernel": whole},
-            "norm": {leaf: _placed(norm[leaf], places, conv.filters) for leaf in norm},
-        }
-        seen = stats[name]["norm"]
-        stats[name] = {
-            "norm": {
-                "mean": _placed(seen["mean"], places, conv.filters),
-                "var": _placed(seen["var"], places, conv.filters, fill=1),
-            }
-        }
-        inputs = places
-    height, width, channels = plan.head_map
-    rows = (np.arange(height * width)[:, None] * channels + inputs).ravel()
-    first = plan.dense_names[0]
-    dense = params[first]["dense"]
-    kernel = np.asarray(dense["kernel"])
-    whole = np.zeros((height * width * channels, kernel.shape[1]), kernel.dtype)
-    whole[rows] = kernel
-    params[first] = {**params[first], "dense": {**dense, "kernel": whole}}
-    return {**variables, "params": params, "batch_stats": stats}
-
-
-def _placed(values: Any, places: np.ndarray, size: int, *, fill: float = 0) -> np.ndarray:
-    values = np.asarray(values)
-    whole = np.full(size, fill, values.dtype)
-    whole[places] = values
-    return whole
+        shape = list(array.shape)
+        shape[axis] = mask.size
+        whole = np.full(shape, 1 if path[-1] == "var" else 0, array.dtype)
+        np.moveaxis(whole, axis, 0)[mask] = np.moveaxis(array, axis, 0)
+        array = whole
+    return array

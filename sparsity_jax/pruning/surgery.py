@@ -66,7 +66,7 @@ def prune_like(tree: Any, plan: Plan, keep: Keep) -> Any:
       >>> prune_like(gradients, plan, keep)['C1']['conv']['kernel'].shape
       (5, 5, 3, 12)
     """
-    cuts = _cuts(plan, checked_keep(plan, keep))
+    cuts = cuts_of(plan, checked_keep(plan, keep))
 
     def cut(keys: tuple[Any, ...], leaf: Any) -> Any:
         path = tuple(str(key.key) for key in keys if isinstance(key, DictKey))[-3:]
@@ -168,7 +168,7 @@ def head_mask(plan: Plan, mask: np.ndarray) -> np.ndarray:
     return np.tile(mask, height * width)
 
 
-def _cuts(plan: Plan, masks: Mapping[str, np.ndarray]) -> Cuts:
+def cuts_of(plan: Plan, masks: Mapping[str, np.ndarray]) -> Cuts:
     """For each leaf that pruning touches: what stays along which axis (counted from the end)."""
     cuts: Cuts = {}
     before = np.ones(plan.input_shape[2], bool)

@@ -15,7 +15,7 @@ from sparsity_jax.pruning import prune, zero
 from sparsity_jax.pruning.shrink import (
     dead_filters,
     everything,
-    expand_variables,
+    expand_like,
     keep_living,
     pays,
     shrink_state,
@@ -57,7 +57,7 @@ def test_expanding_is_the_way_back_of_pruning(plan, seed):
         keep = random_keep(smaller, seed + turn)
         smaller, cut = prune(smaller, cut, keep)
         kept = still_kept(kept, keep)
-    whole = expand_variables(plan, cut, kept)
+    whole = expand_like(cut, plan, kept)
     mask = {
         name: np.isin(np.arange(conv.filters), kept[name])
         for name, conv in zip(plan.layer_names, plan.convs, strict=True)
@@ -128,5 +128,5 @@ def test_wrong_input_is_named():
         dead_filters({}, {}, patience=0)
     plan = PLANS["global"]
     kept = {**everything(plan), "C1": np.array([0])}
-    with pytest.raises(UserError, match="layer C1"):
-        expand_variables(plan, variables_of(plan), kept)
+    with pytest.raises(UserError, match="an array at C1/"):
+        expand_like(variables_of(plan), plan, kept)
