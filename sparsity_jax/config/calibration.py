@@ -52,6 +52,11 @@ CANDIDATES = (
         {**_crop(2), "stride_2": (1,), "pool_after": (3, 5)},
     ),
     Candidate(
+        "stem2_pools135_crop4",
+        "the usual pools after a strided stem: a total stride of 16",
+        {**_crop(4), "stride_2": (1,), "pool_after": (1, 3, 5)},
+    ),
+    Candidate(
         "max3", "AlexNet's pooling, 224 to 13 exactly; overlap regularises", {"pool": "max3"}
     ),
     Candidate(
@@ -87,4 +92,7 @@ CANDIDATES = (
         diagnosis=True,
     ),
     Candidate("l2_3e-4", "how much regularisation is missing", {"strength": 3e-4}, diagnosis=True),
+    Candidate(
+        "l2_5e-4", "the strength of many recipes of its time", {"strength": 5e-4}, diagnosis=True
+    ),
 )
