@@ -1,0 +1,81 @@
+"""Bookkeeping of cuts, in the original network's terms."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparsity_jax.models import make_plan
+from sparsity_jax.pruning import cost
+from sparsity_jax.pruning.shrink import everything, still_kept
+from sparsity_jax.training.cuts import (
+    Cut,
+    CutRule,
+    cut_steps,
+    decode_cuts,
+    encode_cuts,
+    kept_after,
+    next_keep,
+    plan_after,
+    train_macs_pct,
+)
+
+PLAN = make_plan("BasicNet", classes=5, input_shape=(16, 16, 3), width=0.0625)
+
+
+def random_cuts(seed: int, count: int) -> list[Cut]:
+    rng, kept, cuts = np.random.default_rng(seed), everything(PLAN), []
+    for turn in range(count):
+        keep = {n: rng.random(len(places)) < 0.7 for n, places in kept.items()}
+        for mask in keep.values():
+            mask[0] = True
+        kept = still_kept(kept, keep)
+        cuts.append(Cut(10 * (turn + 1), kept))
+    return cuts
+
+
+@given(st.integers(0, 1000), st.integers(0, 4))
+@settings(max_examples=20, deadline=None)
+def test_what_is_left_and_what_was_cut_are_everything(seed, count):
+    cuts = random_cuts(seed, count)
+    gone = cut_steps(PLAN, cuts)
+    for (name, places), conv in zip(kept_after(PLAN, cuts).items(), PLAN.convs, strict=True):
+        assert np.array_equal(np.flatnonzero(gone[name] < 0), places)
+        assert len(gone[name]) == conv.filters
+        for cut in cuts:  # a filter's step is the first cut that lacks it
+            assert all((gone[name][c] < 0) or (gone[name][c] > cut.step) for c in cut.kept[name])
+    again = decode_cuts(json.loads(json.dumps(encode_cuts(cuts))))
+    assert encode_cuts(again) == encode_cuts(cuts)
+
+
+def test_multiply_adds_are_added_step_by_step():
+    cuts = random_cuts(0, 3)
+    macs = [cost(plan_after(PLAN, [c for c in cuts if c.step <= step])).macs for step in range(50)]
+    expected = 100 * sum(macs) / (50 * cost(PLAN).macs)
+    assert train_macs_pct(PLAN, cuts, steps=50) == pytest.approx(expected)
+    assert train_macs_pct(PLAN, [], steps=50) == 100
+
+
+def test_a_cut_is_due_when_enough_of_the_living_died():
+    cuts = [Cut(5, {**everything(PLAN), "C7": np.arange(0, 32, 2)})]
+    gammas = {
+        name: np.ones((3, c.filters)) for name, c in zip(PLAN.layer_names, PLAN.convs, strict=True)
+    }
+    gammas["C7"][:, 1::2] = 0  # those were cut: their last values stand
+    quiet = {name: np.zeros(len(p), bool) for name, p in kept_after(PLAN, cuts).items()}
+    rule = CutRule(patience=3, least_gain=0.05)
+    assert next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=rule) is None
+    gammas["C6"][:, :20] = 1e-5
+    assert next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=rule) is None  # they fire
+    quiet["C6"][:] = True
+    keep = next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=rule)
+    assert keep is not None
+    assert keep["C6"].tolist() == [False] * 20 + [True] * 12
+    assert keep["C7"].all()
+    assert len(keep["C7"]) == 16
+    patient = CutRule(patience=4, least_gain=0.05)
+    assert next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=patient) is None
+    greedy = CutRule(patience=3, least_gain=0.9)
+    assert next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=greedy) is None
