@@ -1,4 +1,4 @@
-"""Which data set does a name stand for? Turns config.data into arrays, or a stream of them."""
+"""Data sets by name: config.data turned into arrays, or into a stream of them."""
 
 import os
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def load(
     skip_unreadable: bool = False,
     progress: bool = True,
 ) -> Dataset:
-    """Loads a data set that fits in memory, preparing and caching it on first use.
+    """Load a data set that fits in memory, preparing and caching it on first use.
 
     Args:
         source: 'renderings'; 'cifar10', 'cifar100', 'tiny_imagenet'; 'objectnet3d', on a clean

@@ -1,4 +1,4 @@
-"""What does a data set look like? `python -m sparsity_jax.data show | prepare SOURCE`."""
+"""Commands on data sets: `python -m sparsity_jax.data show | prepare SOURCE`."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ from sparsity_jax.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one subcommand.
+    """Run one subcommand.
 
     Args:
         arguments: the words after `python -m sparsity_jax.data`; by default those of the process.

@@ -1,4 +1,4 @@
-"""What happens to images on their way into the network? Crops, flips, normalisation in the step.
+"""Images on their way into the network: crops, flips and normalisation in the step.
 
 Pure JAX functions on a batch, for use under `jax.jit`: images reach the device as uint8, whether
 they live there or stream. The paper flips and normalises, and crops nothing, on CIFAR and
@@ -44,7 +44,7 @@ def centre_crop(images: jax.Array, size: tuple[int, int]) -> jax.Array:
 
 
 def random_crop(key: jax.Array, images: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Cuts a window out of each image, every place equally likely.
+    """Cut a window out of each image, every place equally likely.
 
     Args:
         key: a JAX random key, used up by this call.
@@ -180,7 +180,7 @@ def normalise(images: jax.Array, mean: jax.Array, std: jax.Array) -> jax.Array:
 
 
 def flip(key: jax.Array, images: jax.Array) -> jax.Array:
-    """Mirrors each image left to right with probability one half, independently.
+    """Mirror each image left to right with probability one half, independently.
 
     Which images are mirrored depends on the key and on the place in the batch only, not on the
     pixels: the same key twice gives the batch back.

@@ -1,4 +1,4 @@
-"""What do the images of a data set look like? One picture with a row of examples per class."""
+"""Contact sheet of a data set: one picture with a row of examples per class."""
 
 from __future__ import annotations
 

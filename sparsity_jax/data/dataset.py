@@ -1,4 +1,4 @@
-"""What is a data set in memory? One frozen value that every loader returns."""
+"""Data set in memory: one frozen value that every loader returns."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""How do sets too large for the device reach it? Batches read, decoded and queued by Grain.
+"""Streams of sets too large for the device: batches read, decoded and queued by Grain.
 
 Grain is imported only here and only when batches are asked for. Which images make a batch is the
 caller's: a stream is given an order of indices, so that whoever knows (seed, epoch, step) can
@@ -50,6 +50,7 @@ class Arrays(NamedTuple):
         return self.images[index], int(self.labels[index])
 
     def label(self, index: int) -> int:
+        """The label alone."""
         return int(self.labels[index])
 
 
@@ -136,13 +137,15 @@ class Stream:
 
 
 def usable_cpus() -> int:
-    """How many CPUs this process may use."""
+    """Number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_workers() -> int:
-    """None on a few CPUs, where threads do: decoding lets go of the interpreter's lock, and copies
-    between processes cost 0.3 ms an image. On more, one process for each CPU, at most MAX_WORKERS.
+    """Number of worker processes that decode a stream.
+
+    None on a few CPUs, where threads do: decoding lets go of the interpreter's lock, and copies
+    between processes cost 0.3 ms an image. On more, one for each CPU, at most MAX_WORKERS.
     """
     return 0 if usable_cpus() <= FEW_CPUS else min(MAX_WORKERS, usable_cpus())
 
@@ -150,7 +153,7 @@ def default_workers() -> int:
 def read(
     source: RandomAccessSource, order: np.ndarray, *, batch_size: int, workers: int = 0
 ) -> Iterator[Batch]:
-    """Yields the images of a source in a given order, in batches.
+    """Yield the images of a source in a given order, in batches.
 
     The batches do not depend on `workers`; the next ones are decoded while one is used. Workers
     live until the iterator is exhausted or closed.

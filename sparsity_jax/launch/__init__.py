@@ -1,4 +1,4 @@
-"""How do many processes, perhaps on many machines, train one grid?
+"""Launchers: many processes, perhaps on many machines, train one grid.
 
 Each trains one share of the grid's groups into the common workdir, by the same command with another
 `--share=I/N`. `local` and `ray` run the shares and try again those that crash; `slurm` and `jobset`

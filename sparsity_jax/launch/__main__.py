@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sparsity_jax.distributed import preemption as interruption
+from sparsity_jax.distributed import preemption
 from sparsity_jax.errors import UserError
 from sparsity_jax.launch import child, jobset, local, ray_cluster, retrying, slurm
 
@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-      0 when every share ended well or a file was printed; else the first bad exit code; 2 for wrong
-      input; 130 or 143 when stopped.
+        0 when every share ended well or a file was printed; else the first bad exit code; 2 for
+        wrong input; 130 or 143 when stopped.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     cut = words.index("--") if "--" in words else len(words)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as error:
         print("interrupted; the same command again goes on", file=sys.stderr)
-        return interruption.exit_code(error)
+        return preemption.exit_code(error)
 
 
 def _launch(options: argparse.Namespace, flags: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""How does a share's process begin, and how does it end when its parent dies?
+"""Process of one share, which ends when its parent dies.
 
 The kernel ends it: run as a program, this file asks for that signal and then becomes the command.
 Asking in the parent, between fork and exec, is unsafe where the parent has threads. The file is run
@@ -27,8 +27,8 @@ def share_command(command: Sequence[str], share: int, shares: int) -> list[str]:
     """The command of one share.
 
     Example:
-      >>> share_command(["train"], 0, 4)
-      ['train', '--share=0/4']
+        >>> share_command(["train"], 0, 4)
+        ['train', '--share=0/4']
     """
     return [*command, f"--share={share}/{shares}"]
 
@@ -50,11 +50,11 @@ def start(
     It leads a process group of its own, so that Ctrl-C reaches only whoever hands it on.
 
     Args:
-      command: the program and its arguments.
-      log: a file; its folder is made when missing.
-      when_orphaned: the signal that the command gets when this thread dies. Linux only: elsewhere
-        it goes on alone.
-      folder: its working directory, if not this process's.
+        command: the program and its arguments.
+        log: a file; its folder is made when missing.
+        when_orphaned: the signal that the command gets when this thread dies. Linux only: elsewhere
+            it goes on alone.
+        folder: its working directory, if not this process's.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     tied = [sys.executable, "-I", _THIS_FILE, str(int(when_orphaned)), str(os.getpid()), *command]

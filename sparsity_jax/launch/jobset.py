@@ -1,4 +1,4 @@
-"""Which manifest trains the shares on Google Kubernetes Engine, each on a TPU slice of one host?"""
+"""JobSet manifest for Google Kubernetes Engine, each share on a TPU slice of one host."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Resources:
     """What one share asks of the cluster.
 
     Args:
-      name: of the JobSet.
-      image: a container with this package, `[tpu]` and the configs.
-      claim: a PersistentVolumeClaim that many nodes may write to, such as one on Filestore.
-      mount: where the claim is mounted; the workdir lies below it.
-      accelerator: the kind of TPU, as GKE labels its nodes.
-      topology: of the slice.
-      tpus: chips of the slice's one host.
+        name: of the JobSet.
+        image: a container with this package, `[tpu]` and the configs.
+        claim: a PersistentVolumeClaim that many nodes may write to, such as one on Filestore.
+        mount: where the claim is mounted; the workdir lies below it.
+        accelerator: the kind of TPU, as GKE labels its nodes.
+        topology: of the slice.
+        tpus: chips of the slice's one host.
     """
 
     name: str
@@ -49,17 +49,17 @@ def manifest(command: Sequence[str], shares: int, retries: int, ask: Resources) 
     that ends with the exit code of wrong input never. The other shares go on in each case.
 
     Args:
-      command: a program in the image that trains one share.
-      shares: how many.
-      retries: how often a share that crashes is started again.
-      ask: what each needs.
+        command: a program in the image that trains one share.
+        shares: how many.
+        retries: how often a share that crashes is started again.
+        ask: what each needs.
 
     Raises:
-      UserError: a name that Kubernetes refuses, or a slice of more than one host.
+        UserError: a name that Kubernetes refuses, or a slice of more than one host.
 
     Example:
-      >>> print(manifest(["train"], 4, 2, Resources("t", "img", "c", "/data")).splitlines()[0])
-      apiVersion: jobset.x-k8s.io/v1alpha2
+        >>> print(manifest(["train"], 4, 2, Resources("t", "img", "c", "/data")).splitlines()[0])
+        apiVersion: jobset.x-k8s.io/v1alpha2
     """
     _check(ask)
     job = {

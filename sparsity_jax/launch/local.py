@@ -1,4 +1,4 @@
-"""How do the shares run on this machine? As processes, some at once."""
+"""Shares as processes of this machine, some at once."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Local:
     """Processes of this machine.
 
     Args:
-      logs: the folder for their output.
-      at_once: how many run at the same time.
+        logs: the folder for their output.
+        at_once: how many run at the same time.
     """
 
     logs: Path
@@ -34,10 +34,10 @@ class Local:
         """See `retrying.Backend`; shares that were stopped stay so.
 
         Example:
-          >>> Local(Path("logs"), at_once=2).submit(["true"], shares=1, retries=0)
-          share 0 of 1: started, output in logs/share-0-of-1.log
-          share 0 of 1: finished
-          [0]
+            >>> Local(Path("logs"), at_once=2).submit(["true"], shares=1, retries=0)
+            share 0 of 1: started, output in logs/share-0-of-1.log
+            share 0 of 1: finished
+            [0]
         """
         return finish(_Processes(self, command, shares), shares, retries, final=STOPPED)
 
@@ -60,9 +60,11 @@ class _Processes:
 
     @property
     def room(self) -> int:
+        """See `retrying.Pool.room`."""
         return self.of.at_once
 
     def start(self, share: int) -> str:
+        """See `retrying.Pool.start`."""
         line = child.share_command(self.command, share, self.shares)
         log = child.log_path(self.of.logs, share, self.shares)
         # Should this process be killed, its shares keep a checkpoint and end.
@@ -70,6 +72,7 @@ class _Processes:
         return f"output in {log}"
 
     def poll(self) -> Ended | None:
+        """See `retrying.Pool.poll`."""
         for share, process in self.running.items():
             code = process.poll()
             if code is not None:
@@ -80,5 +83,6 @@ class _Processes:
         return None
 
     def stop(self, signum: int) -> None:
+        """See `retrying.Pool.stop`."""
         for process in self.running.values():
             process.send_signal(signum)

@@ -1,4 +1,4 @@
-"""How do the shares run on a Ray cluster? As tasks, moved elsewhere when their node is lost.
+"""Shares as tasks of a Ray cluster, moved elsewhere when their node is lost.
 
 Ray is optional and imported only here, when it is asked for. The workdir must be at the same path
 on every node, and so must the caller's working directory and this Python.
@@ -35,10 +35,10 @@ class RayCluster:
     """Tasks of Ray, one per share, each in a worker process of its own.
 
     Args:
-      logs: the folder for their output.
-      address: of a cluster; by default RAY_ADDRESS, or a new Ray on this machine.
-      cpus: that Ray sets aside for a share.
-      gpus: that Ray sets aside for a share; it sees no others.
+        logs: the folder for their output.
+        address: of a cluster; by default RAY_ADDRESS, or a new Ray on this machine.
+        cpus: that Ray sets aside for a share.
+        gpus: that Ray sets aside for a share; it sees no others.
     """
 
     logs: Path
@@ -50,7 +50,7 @@ class RayCluster:
         """See `retrying.Backend`; shares that were stopped run again: their node was preempted.
 
         Raises:
-          UserError: Ray is not installed, or the cluster cannot be reached.
+            UserError: Ray is not installed, or the cluster cannot be reached.
         """
         ray = _import_ray()
         ours = not ray.is_initialized()
@@ -68,12 +68,12 @@ def run_share(line: Sequence[str], log: Path, folder: str) -> tuple[int, str]:
     """Run one share's command to its end; the body of a task.
 
     Args:
-      line: the command.
-      log: where its output goes.
-      folder: the working directory.
+        line: the command.
+        log: where its output goes.
+        folder: the working directory.
 
     Returns:
-      Its exit code, and the last line of its output.
+        Its exit code, and the last line of its output.
     """
     until = time.monotonic() + _PATIENCE_SECONDS
     while True:
@@ -116,9 +116,11 @@ class _Tasks:
 
     @property
     def room(self) -> int:
+        """See `retrying.Pool.room`."""
         return self.shares  # Ray queues those for which there is no room
 
     def start(self, share: int) -> str:
+        """See `retrying.Pool.start`."""
         task = self.ray.remote(
             num_cpus=self.of.cpus,
             num_gpus=self.of.gpus,
@@ -132,6 +134,7 @@ class _Tasks:
         return f"output in {log}"
 
     def poll(self) -> Ended | None:
+        """See `retrying.Pool.poll`."""
         ready, _ = self.ray.wait(list(self.running), num_returns=1, timeout=_MOMENT_SECONDS)
         if not ready:
             return None
@@ -146,6 +149,7 @@ class _Tasks:
             return Ended(share, LOST, f"{type(cause).__name__}: {first}")
 
     def stop(self, signum: int) -> None:
+        """See `retrying.Pool.stop`."""
         del signum  # Ray knows only one way to ask; the share then gets SIGTERM
         for reference in self.running:
             self.ray.cancel(reference)

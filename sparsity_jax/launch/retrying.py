@@ -1,4 +1,4 @@
-"""Which shares run again? Those that crashed, a few times; never those whose input is wrong.
+"""Retries: shares that crashed run again a few times, those with wrong input never.
 
 What back ends have in common: a pool starts shares and tells which ended; the rest is here.
 """
@@ -27,15 +27,15 @@ class Backend(Protocol):
         """Run `command --share=I/N` for every I until it ends for good.
 
         Args:
-          command: a program that trains one share; the same again goes on where it stopped.
-          shares: how many.
-          retries: how often a share that crashes is started again.
+            command: a program that trains one share; the same again goes on where it stopped.
+            shares: how many.
+            retries: how often a share that crashes is started again.
 
         Returns:
-          The last exit code of every share; below 0 the signal that killed it.
+            The last exit code of every share; below 0 the signal that killed it.
 
         Raises:
-          Interrupted: this process was asked to stop; no share runs any more.
+            Interrupted: this process was asked to stop; no share runs any more.
         """
         ...
 
@@ -74,16 +74,17 @@ def finish(pool: Pool, shares: int, retries: int, *, final: Collection[int] = ()
     """Run every share in a pool until it ends for good; one line on stdout per event.
 
     Args:
-      pool: where they run.
-      shares: how many.
-      retries: how often each is started again.
-      final: exit codes that are not retried, beside 0 and that of wrong input.
+        pool: where they run.
+        shares: how many.
+        retries: how often each is started again.
+        final: exit codes that are not retried, beside 0 and that of wrong input.
 
     Returns:
-      As `Backend.submit`.
+        As `Backend.submit`.
 
     Raises:
-      Interrupted: by SIGINT or SIGTERM, which was handed on to the shares before all had finished.
+        Interrupted: by SIGINT or SIGTERM, which was handed on to the shares before all had
+            finished.
     """
     waiting, tries, running = deque(range(shares)), Counter[int](), 0
     codes: dict[int, int] = {}
@@ -119,8 +120,8 @@ def meaning(code: int) -> str:
     """An exit code in words.
 
     Example:
-      >>> meaning(-9), meaning(2)
-      ('killed by SIGKILL', 'wrong input')
+        >>> meaning(-9), meaning(2)
+        ('killed by SIGKILL', 'wrong input')
     """
     known = {0: "finished", WRONG_INPUT: "wrong input", **dict.fromkeys(STOPPED, "stopped")}
     if code < 0:

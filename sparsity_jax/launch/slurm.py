@@ -1,4 +1,4 @@
-"""Which script trains the shares as a SLURM job array?"""
+"""SLURM script that trains the shares as a job array."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Resources:
     """What one share asks of SLURM; None leaves it to the cluster.
 
     Args:
-      name: of the job.
-      time: limit in SLURM's notation, such as `4:00:00`; a share that needs longer is requeued.
-      partition: where to queue.
-      gpus: for each share.
-      cpus: for each share.
-      mem: for each share, such as `16G`.
+        name: of the job.
+        time: limit in SLURM's notation, such as `4:00:00`; a share that needs longer is requeued.
+        partition: where to queue.
+        gpus: for each share.
+        cpus: for each share.
+        mem: for each share, such as `16G`.
     """
 
     name: str
@@ -39,14 +39,14 @@ def script(command: Sequence[str], shares: int, retries: int, ask: Resources) ->
     away, the task is queued again. After a crash it is tried again on the spot.
 
     Args:
-      command: a program that trains one share; it runs where sbatch is called.
-      shares: how many.
-      retries: how often a share that crashes is started again.
-      ask: what each needs.
+        command: a program that trains one share; it runs where sbatch is called.
+        shares: how many.
+        retries: how often a share that crashes is started again.
+        ask: what each needs.
 
     Example:
-      >>> print(script(["train"], 4, 2, Resources("table1")).splitlines()[2])
-      #SBATCH --array=0-3
+        >>> print(script(["train"], 4, 2, Resources("table1")).splitlines()[2])
+        #SBATCH --array=0-3
     """
     lines = [f"#SBATCH {option}" for option in _options(shares, ask)]
     quoted, final = shlex.join(command), "|".join(map(str, (0, WRONG_INPUT, *STOPPED)))

@@ -1,4 +1,4 @@
-"""What files does a folder or archive hold? Read one after another, never unpacked to disk."""
+"""Files of a folder or archive, read one after another and never unpacked to disk."""
 
 import bz2
 import contextlib
@@ -38,7 +38,7 @@ class File(NamedTuple):
 
 
 def read_archive(path: Path, wanted: Callable[[str], bool]) -> Iterator[File]:
-    """Yields the wanted files of a zip or tar archive in the order they are stored.
+    """Yield the wanted files of a zip or tar archive in the order they are stored.
 
     Nothing is written, so names that climb out of the archive do no harm. Links and devices are
     passed over. A cut-off or altered archive is an error, also where `tarfile` would end quietly.
@@ -59,7 +59,7 @@ def read_archive(path: Path, wanted: Callable[[str], bool]) -> Iterator[File]:
 
 
 def read_nested_tar(path: Path) -> Iterator[File]:
-    """Yields the files of the tars inside an uncompressed tar, one after the other, unbuffered.
+    """Yield the files of the tars inside an uncompressed tar, one after the other, unbuffered.
 
     Args:
         path: such as ImageNet's training archive, a tar of one tar per class.
@@ -90,7 +90,7 @@ def read_nested_tar(path: Path) -> Iterator[File]:
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Turns whatever goes wrong with an archive into one line that names it."""
+    """Turn whatever goes wrong with an archive into one line that names it."""
     try:
         yield
     except UserError as error:
@@ -135,7 +135,7 @@ def list_folder(root: Path, tops: tuple[str, ...]) -> list[tuple[str, os.stat_re
 
 
 def read_folder(root: Path, names: list[str]) -> Iterator[File]:
-    """Yields files of a folder.
+    """Yield files of a folder.
 
     Raises:
         UserError: a file that cannot be read, or is larger than any image.

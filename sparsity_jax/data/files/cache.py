@@ -1,4 +1,4 @@
-"""How is a decoded data set kept on disk? One npz file, whole and verified, or not used at all."""
+"""Cache of a decoded data set: one npz file, whole and verified, or not used at all."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_cache(path: Path) -> Dataset | None:
-    """Reads a data set written by `write_cache`, if it is there and undamaged.
+    """Read a data set written by `write_cache`, if it is there and undamaged.
 
     A file that was cut off, altered, written in another format or under another name is named in
     a warning and not used: the caller builds the set again. The name tells the settings, so a file
@@ -65,7 +65,7 @@ def read_cache(path: Path) -> Dataset | None:
 
 
 def write_cache(path: Path, dataset: Dataset) -> None:
-    """Writes a data set to one file, atomically: readers see all of it or none.
+    """Write a data set to one file, atomically: readers see all of it or none.
 
     The file is a plain npz without pickles: the four arrays, and a JSON header with its own name,
     those of the set, the normalisation constants, a format number and a digest of everything.
@@ -101,7 +101,7 @@ def write_cache(path: Path, dataset: Dataset) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Makes `folder` when missing and proves that files can be written there.
+    """Make `folder` when missing and prove that files can be written there.
 
     Called before long work whose result is to be kept there.
 

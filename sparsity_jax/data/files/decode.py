@@ -23,7 +23,7 @@ _WORKERS = min(8, os.cpu_count() or 1)
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decodes one image.
+    """Decode one image.
 
     Transparency is dropped, palettes and CMYK become RGB, 16-bit gray keeps its upper 8 bits.
 
@@ -52,7 +52,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 def decode_files(
     files: Iterable[File], *, skipped: list[str] | None = None
 ) -> Iterator[tuple[File, np.ndarray]]:
-    """Decodes files on several threads, in order, holding only a few of them at a time.
+    """Decode files on several threads, in order, holding only a few of them at a time.
 
     Args:
         files: encoded images.
@@ -81,7 +81,7 @@ def decode_files(
 
 
 def warn_of_skipped(names: list[str], source: str) -> None:
-    """Logs how many images of a source were skipped, and which, if any were."""
+    """Log how many images of a source were skipped, and which, if any were."""
     if names:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         what = "1 unreadable image is" if len(names) == 1 else f"{len(names)} unreadable images are"

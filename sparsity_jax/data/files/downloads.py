@@ -1,4 +1,4 @@
-"""Where does an official archive come from? The manual folder, or its site; checksum proven."""
+"""Official archives from the manual folder or from their site, with a proven checksum."""
 
 import hashlib
 import http.client
@@ -45,7 +45,7 @@ def obtain(
     allow_unverified: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Finds or downloads an archive and proves its checksum.
+    """Find or download an archive and prove its checksum.
 
     Args:
         archive: which one.
@@ -90,7 +90,7 @@ def _accept_manual(archive: Archive, path: Path, allow_unverified: bool, progres
 
 
 def _download(archive: Archive, path: Path, manual_dir: Path, progress: bool) -> None:
-    """Streams to a file of another name, which becomes `path` once the checksum is right."""
+    """Stream to a file of another name, which becomes `path` once the checksum is right."""
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         found = _stream(archive.url, part, progress)
@@ -112,7 +112,7 @@ def _download(archive: Archive, path: Path, manual_dir: Path, progress: bool) ->
 
 
 def _stream(url: str, part: Path, progress: bool) -> str:
-    """Copies a URL to a file; returns the MD5 of what came."""
+    """Copy a URL to a file and return the MD5 of what came."""
     digest = hashlib.md5(usedforsecurity=False)
     if progress and not sys.stderr.isatty():
         print(f"downloading {url}", file=sys.stderr, flush=True)  # where tqdm stays silent

@@ -1,4 +1,4 @@
-"""From where is an object seen? A random view, and the camera that frames the object in it."""
+"""Random views of an object, and the camera that frames the object in each."""
 
 from __future__ import annotations
 

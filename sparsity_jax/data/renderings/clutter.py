@@ -1,4 +1,4 @@
-"""What stands behind an object in the cluttered pictures? Overlapping facets, as in Cubism.
+"""Backgrounds of the cluttered pictures: overlapping facets, as in Cubism.
 
 The paper takes the Cubism pictures of PeopleArt. Here each background is made of random convex
 facets with a gradient of gray and, at times, a dark outline.

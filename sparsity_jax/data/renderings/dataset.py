@@ -1,4 +1,4 @@
-"""How is the built-in data set made? Views of procedural objects, as in the paper's ObjectNet3D."""
+"""The built-in data set: views of procedural objects, as in the paper's ObjectNet3D."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a CAD model in the Object File Format (.off) read? Text to triangles, or a clear error."""
+"""CAD models in the Object File Format (.off): text to triangles, or a clear error."""
 
 import re
 from itertools import pairwise
@@ -10,7 +10,7 @@ _COMMENT = re.compile(r"#.*")
 
 
 def read_off(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Reads vertices and faces; polygons become fans of triangles.
+    """Read vertices and faces; polygons become fans of triangles.
 
     Real files are untidy, and this reads them: comments and empty lines, the word OFF missing, or
     glued to the counts, colours behind vertices and faces, faces without area (left out).

@@ -1,4 +1,4 @@
-"""Which triangle is in front at each pixel? Scan-line rasterising in numpy, for any platform.
+"""Scan-line rasteriser in NumPy, for any platform: the frontmost triangle at each pixel.
 
 The same answer as casting one ray through the middle of each pixel, up to rounding at the edges:
 a pixel belongs to a triangle when its middle lies inside, and the nearest triangle wins.

@@ -1,4 +1,4 @@
-"""Which face of a mesh does the ray through each pixel meet first?
+"""Ray casting: the face of a mesh that the ray through each pixel meets first.
 
 The one place that chooses the intersector: Embree where its Python package embreex can be imported
 (Linux on x86-64 at present), else the numpy rasteriser of `rasterise.py`. Both look through the

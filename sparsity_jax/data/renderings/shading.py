@@ -1,4 +1,4 @@
-"""How light is each pixel of an object? Face normals under a head light, then anti-aliasing."""
+"""Shading: face normals under a head light, then anti-aliasing."""
 
 from __future__ import annotations
 

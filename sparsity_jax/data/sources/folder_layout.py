@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 
 def place(name: str) -> Place | None:
-    """Reads a file's path inside a folder or archive.
+    """Read a file's path inside a folder or archive.
 
     Args:
         name: relative path with '/' between its parts.

@@ -42,7 +42,7 @@ class RandomAccessSource(NamedTuple):
 def load(
     path: Path, *, cache_dir: Path, skip_unreadable: bool = False, progress: bool = True
 ) -> Dataset:
-    """Loads `train/<class>/*` and `test/<class>/*` (PNG, JPEG), decoding them once.
+    """Load `train/<class>/*` and `test/<class>/*` (PNG, JPEG), decoding them once.
 
     The decoded set is cached under the path, size and modification time of the archive, or of all
     images of a folder. Classes and images are sorted by name, whatever order they are stored in.
@@ -99,7 +99,7 @@ def _maybe_checkpoint(path: Path) -> RandomAccessSource:
 
 
 def _decode(source: RandomAccessSource, skip_unreadable: bool, progress: bool) -> Dataset:
-    """Reads and decodes everything; a folder's layout is checked before the first image."""
+    """Read and decodes everything; a folder's layout is checked before the first image."""
     images: dict[Place, np.ndarray] = {}
     shown, total = str(source.path), 0
     if source.names is not None:
@@ -136,7 +136,7 @@ def _files(source: RandomAccessSource) -> Iterator[File]:
 
 
 def _assemble(images: dict[Place, np.ndarray], classes: tuple[str, ...], name: str) -> Dataset:
-    """Stacks the images in sorted order, giving each one's memory back as it is copied."""
+    """Stack the images in sorted order, giving each one's memory back as it is copied."""
     channels = max(pixels.shape[-1] for pixels in images.values())
     height, width, _ = next(iter(images.values())).shape
     arrays: dict[str, Any] = {}
@@ -174,7 +174,7 @@ def _cache_path(source: RandomAccessSource, cache_dir: Path) -> Path:
 
 
 def _drop_older(cache: Path) -> None:
-    """Removes caches of the same path whose contents have since changed."""
+    """Remove caches of the same path whose contents have since changed."""
     same_path = cache.name.rsplit("-", 1)[0]
     for older in cache.parent.glob(f"{same_path}-*.npz"):
         if older != cache:

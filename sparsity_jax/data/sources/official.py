@@ -1,4 +1,4 @@
-"""How do the paper's public data sets load? Download, prepare with TFDS, decode: each step once."""
+"""The paper's public data sets: downloaded, prepared with TFDS, decoded, each step once."""
 
 import contextlib
 import dataclasses
@@ -37,7 +37,7 @@ def load_official(
     skip_unreadable: bool = False,
     progress: bool = True,
 ) -> Dataset:
-    """Loads one of the paper's data sets, downloading and preparing it on first use.
+    """Load one of the paper's data sets, downloading and preparing it on first use.
 
     Args:
         spec: a key of `BUILDERS`; for ObjectNet3D also 'objectnet3d:cluttered'.
@@ -84,7 +84,7 @@ def prepare(
     skip_unreadable: bool = False,
     progress: bool = True,
 ) -> ArchiveBuilder:
-    """Prepares a set as `array_record` files in `data_dir`/tfds, unless that is done.
+    """Prepare a set as `array_record` files in `data_dir`/tfds, unless that is done.
 
     Args and errors are those of `load_official`; sets too large for memory can be prepared too.
     """

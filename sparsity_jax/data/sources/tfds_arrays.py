@@ -1,4 +1,4 @@
-"""How does a prepared TFDS data set become arrays? Found on disk, decoded once, sorted by id."""
+"""Prepared TFDS sets as arrays: found on disk, decoded once, sorted by id."""
 
 import hashlib
 import math
@@ -28,7 +28,7 @@ _CHUNK = 1000  # examples read at a time
 
 
 def load_prepared(spec: str, *, data_dir: Path, skip_unreadable: bool = False) -> Dataset:
-    """Loads any image classification set that TFDS has prepared as `array_record`.
+    """Load any image classification set that TFDS has prepared as `array_record`.
 
     Args:
         spec: 'NAME' or 'NAME:CONFIG', as TFDS names them.
@@ -85,7 +85,7 @@ def decoded_bytes(folder: Path) -> int:
 
 
 def to_arrays(builder: Any, *, name: str, skip_unreadable: bool = False) -> Dataset:
-    """Decodes the splits `train` and `test` (else `validation`) of a prepared builder.
+    """Decode the splits `train` and `test` (else `validation`) of a prepared builder.
 
     Examples are sorted by their feature `id` when they have one.
 

@@ -1,4 +1,4 @@
-"""What does a prepared TFDS set hold under a number? An image still encoded, a label and an id."""
+"""Records of a prepared TFDS set by number: an image still encoded, a label and an id."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

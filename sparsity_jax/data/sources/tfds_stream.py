@@ -1,4 +1,4 @@
-"""How is a prepared TFDS set streamed? Its records by index, decoded one by one where asked for."""
+"""Streams of prepared TFDS sets: records by index, decoded one by one where asked for."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Which object classes are there, and how is an instance of one made?
+"""Object classes and their instances.
 
 The 30 ObjectNet3D classes of the paper, as procedural meshes instead of CAD models: every random
 generator gives another instance of a class, with other proportions and other parts.

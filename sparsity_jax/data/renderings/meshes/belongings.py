@@ -1,4 +1,4 @@
-"""What do things people carry look like? Eyeglasses, guitar, racket, shoe, suitcase."""
+"""Meshes of things that people carry: eyeglasses, guitar, racket, shoe, suitcase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do craft in air and water look like? Aeroplane, boat."""
+"""Meshes of craft in air and water: aeroplane, boat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does furniture look like? Bed, bench, bookshelf, chair, piano, sofa, tub."""
+"""Meshes of furniture: bed, bench, bookshelf, chair, piano, sofa, tub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do gadgets look like? Camera, clock, fan, flashlight, headphone, keyboard, laptop."""
+"""Meshes of gadgets: camera, clock, fan, flashlight, headphone, keyboard, laptop."""
 
 from __future__ import annotations
 

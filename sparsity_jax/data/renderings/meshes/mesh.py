@@ -1,4 +1,4 @@
-"""What is a mesh here? Triangles with a tone each, and the few ways to move and join them."""
+"""Meshes: triangles with a tone each, and the few ways to move and join them."""
 
 from __future__ import annotations
 

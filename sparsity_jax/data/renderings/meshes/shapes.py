@@ -1,4 +1,4 @@
-"""Which simple solids are objects assembled from? Boxes, rods, balls, lathed and lofted solids."""
+"""Simple solids that objects are assembled from: boxes, rods, balls, lathed and lofted solids."""
 
 from __future__ import annotations
 

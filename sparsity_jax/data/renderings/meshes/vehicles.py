@@ -1,4 +1,4 @@
-"""What do vehicles on wheels look like? Bicycle, bus, train, wheelchair."""
+"""Meshes of vehicles on wheels: bicycle, bus, train, wheelchair."""
 
 from __future__ import annotations
 

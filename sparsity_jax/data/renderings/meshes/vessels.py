@@ -1,4 +1,4 @@
-"""What do vessels look like? Jar, kettle, teapot, toaster, trophy."""
+"""Meshes of vessels: jar, kettle, teapot, toaster, trophy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do the builders share? A TFDS builder of labelled images kept in one official archive.
+"""Base of the builders: a TFDS builder of labelled images kept in one official archive.
 
 TFDS' own builders need TensorFlow to prepare; these need only Pillow. They write `array_record`
 files, which TFDS and Grain read anywhere through `as_data_source`.

@@ -1,4 +1,4 @@
-"""How are CIFAR-10 and CIFAR-100 read? Their official archives of binary records.
+"""CIFAR-10 and CIFAR-100 from their official archives of binary records.
 
 A record is one label byte (CIFAR-10) or a coarse and a fine one (CIFAR-100), then 3 planes of
 32 x 32 pixels: red, green, blue, each row by row.
@@ -20,7 +20,7 @@ SIDE = 32
 
 
 def read_records(data: bytes, *, label_bytes: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Splits a file of binary records.
+    """Split a file of binary records.
 
     Args:
         data: n records of `label_bytes` + 3072 bytes.
@@ -53,10 +53,12 @@ class _Cifar(ArchiveBuilder, skip_registration=True):
     FILES: ClassVar[dict[str, tuple[str, ...]]]
 
     def class_names(self, path: Path) -> tuple[str, ...]:
+        """See `ArchiveBuilder.class_names`."""
         (text,) = _files(path, (self.NAMES_FILE,))
         return tuple(text.decode(errors="replace").split())
 
     def examples(self, path: Path, split: str) -> Iterator[Example]:
+        """See `ArchiveBuilder.examples`."""
         classes = len(self.class_names(path))
         for name, data in zip(self.FILES[split], _files(path, self.FILES[split]), strict=True):
             images, labels = read_records(data, label_bytes=self.LABEL_BYTES, name=name)

@@ -1,4 +1,4 @@
-"""How is ImageNet read? The official archives of 2012, each image resized to 256 x 256 once.
+"""ImageNet from the official archives of 2012, each image resized to 256 x 256 once.
 
 The aspect ratio is not kept, as the paper says (section 5); the validation set is the test set.
 The archives hold a few oddities: CMYK and gray JPEGs, and a PNG with the suffix .JPEG.
@@ -42,6 +42,7 @@ class Imagenet2012(ArchiveBuilder):
         return tuple(sorted(_synsets(path.with_name(_KIT.file)).values()))
 
     def examples(self, path: Path, split: str) -> Iterator[Example]:
+        """See `ArchiveBuilder.examples`."""
         label_of = {name: label for label, name in enumerate(self.class_names(path))}
         if split == "train":
             files, class_of = read_nested_tar(path), _folder

@@ -1,4 +1,4 @@
-"""How are the ObjectNet3D renderings of the paper made? CAD models of 30 classes, seen at random.
+"""ObjectNet3D renderings as in the paper: CAD models of 30 classes, seen from random sides.
 
 Section 3: 64 x 64 gray, azimuth uniform in [-180, 180], elevation in [-15, 45], with a clean and a
 cluttered background behind identical views. The paper does not say how many images, or which are
@@ -58,6 +58,7 @@ class Objectnet3d(ArchiveBuilder):
         return tuple(sorted(CLASS_NAMES))
 
     def examples(self, path: Path, split: str) -> Iterator[Example]:
+        """See `ArchiveBuilder.examples`."""
         classes = self.class_names(path)
         members = _members(path, classes)
         paintings = self._paintings(path.parent)

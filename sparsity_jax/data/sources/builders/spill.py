@@ -1,4 +1,4 @@
-"""How does TFDS shuffle more than 1 GB without TensorFlow? Its spill files opened by Python.
+"""Spill files of TFDS opened by Python: shuffling more than 1 GB without TensorFlow.
 
 While it prepares a large split, TFDS keeps examples in about a thousand bucket files, which it
 opens through `tf.io.gfile`. Local files need none of that.
@@ -40,7 +40,7 @@ def plain_spill_files() -> Iterator[None]:
 
 
 def _allow_open_files() -> None:
-    """Raises the limit of open files above the number of buckets, where there is such a limit."""
+    """Raise the limit of open files above the number of buckets, where there is such a limit."""
     with contextlib.suppress(ImportError):  # Windows has no such module
         import resource
 

@@ -1,4 +1,4 @@
-"""How is TinyImageNet read? Its official zip; the labelled validation set is the test set.
+"""TinyImageNet from its official zip; the labelled validation set is the test set.
 
 The archive's own test images have no labels. The paper reports on the validation set as well
 (sections 2.1 and 4.3).
@@ -30,6 +30,7 @@ class TinyImagenet(ArchiveBuilder):
         return tuple(sorted(set(_text(path, f"{_TOP}/wnids.txt").split())))
 
     def examples(self, path: Path, split: str) -> Iterator[Example]:
+        """See `ArchiveBuilder.examples`."""
         label_of = {name: label for label, name in enumerate(self.class_names(path))}
         class_of = _validation_classes(path) if split == "test" else {}
         folder = f"{_TOP}/{'val' if split == 'test' else 'train'}/"
