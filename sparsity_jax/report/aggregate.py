@@ -1,4 +1,4 @@
-"""Which runs belong together, and what does a reader call them?
+"""Groups of runs that differ in their seed alone, and what readers call them.
 
 Runs that differ in their seed alone form a group; a group is reported as mean ± standard deviation
 over its finished runs. Names shown to readers mention what varies and leave out what does not.
@@ -90,7 +90,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def key(row: RunResult) -> Key:
-    """What a run is, its seed aside."""
+    """A run's identity, its seed aside."""
     return (
         row.dataset, row.network, row.optimizer, row.regularizer, row.strength, row.batch_size,
         row.variant,
@@ -110,7 +110,7 @@ def groups(rows: Sequence[RunResult]) -> list[Group]:
 
 
 def varies(rows: Sequence[RunResult]) -> frozenset[str]:
-    """Which of dataset, network and batch size differ among the rows."""
+    """Those of dataset, network and batch size that differ among the rows."""
     return frozenset(name for name in FIELDS if len({getattr(row, name) for row in rows}) > 1)
 
 
@@ -123,6 +123,20 @@ def shared_parts(rows: Sequence[RunResult]) -> frozenset[str]:
     """The parts of their variants that all rows have in common."""
     parts = [frozenset(variant_parts(row.variant)) for row in rows]
     return frozenset.intersection(*parts) if parts else frozenset()
+
+
+def shared_text(rows: Sequence[RunResult]) -> str:
+    """What all runs share, and what most of them do, for a reader: labels leave it out.
+
+    Example:
+      >>> shared_text([RunResult("r", "CIFAR10", "BasicNet", "adam", "l2", 1e-3, 40)])
+      'BasicNet on CIFAR10, batch 40.'
+    """
+    where = " and ".join(dict.fromkeys(f"{row.network} on {row.dataset}" for row in rows[:50]))
+    batch = [] if "batch_size" in varies(rows) else [f"batch {row.batch_size}" for row in rows[:1]]
+    said = ", ".join([where, *batch, *sorted(shared_parts(rows))]) + "."
+    common = ", ".join(sorted(usual(rows)))
+    return f"{said} Unless said otherwise: {common}." if common else said
 
 
 def usual(rows: Sequence[RunResult]) -> frozenset[str]:
@@ -150,10 +164,10 @@ def label(
 
     Example:
       >>> label(RunResult("r", "CIFAR10", "BasicNet", "adam", "l2", 1e-3, 40))
-      'Adam L2 1e-03'
+      'Adam L2 1e-3'
     """
     regularizer = REGULARIZER_NAMES.get(row.regularizer, row.regularizer)
-    kind = f" {regularizer} {strength_text(row.strength)}"
+    kind = f" {regularizer} {strength_text(row.strength).replace('e-0', 'e-')}"
     if row.regularizer == "none":
         kind = ", no regularizer"
     optimizer = OPTIMIZER_NAMES.get(row.optimizer, row.optimizer) + kind
@@ -166,7 +180,7 @@ def label(
 
 
 def _words(row: RunResult) -> dict[str, str]:
-    """What a label may say beside optimizer, regularizer and strength, by kind: 'lr' -> 'lr=1'."""
+    """Words that a label may hold beside its first, by kind: 'lr' -> 'lr=1'."""
     fields = {"batch_size": f"batch {row.batch_size}", "network": row.network}
     parts = {part.partition("=")[0]: part for part in variant_parts(row.variant)}
     return fields | {"dataset": row.dataset} | parts

@@ -1,4 +1,4 @@
-"""What does a workdir hold that a report can show?
+"""Contents of a workdir that a report can show.
 
 `load` reads it once, file by file, and tolerates what is missing: a run that diverged has no
 measure, a run in progress has no row. A file that cannot be read is named in `problems`, and the
@@ -17,7 +17,7 @@ import numpy as np
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.report.aggregate import representatives
-from sparsity_jax.storage import completion as completion
+from sparsity_jax.storage import completion
 from sparsity_jax.storage.history import cut_off_line, iterate_history
 from sparsity_jax.storage.measurements import Measurements, read_measurements
 from sparsity_jax.storage.pruned import PrunedRecord, read_pruned
@@ -49,7 +49,7 @@ class Records:
     Attributes:
       name: what the experiment is called.
       rows: the rows of results.csv, in the file's order.
-      courses: run -> its history; pruned: run -> what pruning bought.
+      curves: run -> its history; pruned: run -> what pruning bought.
       measures: run -> gamma and beta, thinned in time; the runs of `shown` keep more moments.
       notes: run -> what a reader of its row should be told, such as that it learned nothing.
       shown: the runs that figures with one panel per run show.
@@ -120,7 +120,7 @@ def load(workdir: Path, *, budget: int = 800_000) -> Records:
 
 
 def moments(rows: Sequence[RunResult], budget: int) -> int:
-    """How many moments of each run the page can carry: between 5 and TIMES."""
+    """Number of moments of each run that the page can carry: between 5 and TIMES."""
     layers = sum(len(row.layers) for row in rows)
     return int(np.clip(budget // max(1, layers * 64), 5, TIMES))
 
@@ -155,7 +155,7 @@ def _curves(path: Path) -> dict[str, Curves]:
 
 
 def _notes(path: Path) -> tuple[str, ...]:
-    """The notes of a run's seal. Whether its files are what was sealed is not for a report to say.
+    """Notes of a run's record; a report does not judge whether the run's files match it.
 
     Raises:
       UserError: the file is not one of ours.
@@ -173,7 +173,7 @@ def _cut(path: Path) -> tuple[str, ...]:
 
 
 def _tolerant(read: Callable[[Path], _Content], path: Path, problems: list[str]) -> _Content | None:
-    """What `read` makes of the file; None for no file, and for a bad one, which is noted."""
+    """Content of a file as `read` gives it; None for no file, and for a bad one, which is noted."""
     try:
         return read(path)
     except FileNotFoundError:

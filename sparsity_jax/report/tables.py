@@ -1,4 +1,4 @@
-"""Tables for a terminal, for Markdown and for HTML, and the table of results.
+"""Tables, their text and Markdown, and the table of results (`page/templates` has their HTML).
 
 Runs that differ in their seed alone are one line, mean ± standard deviation and n, as soon as any
 group has more than one run.
@@ -11,48 +11,83 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 
-from sparsity_jax.report.aggregate import Group, Spread, groups, spread
+from sparsity_jax.report.aggregate import Group, Spread, groups, shared_text, spread
 from sparsity_jax.storage.pruned import PrunedRecord
 from sparsity_jax.storage.results import RunResult
 
-# title, column of results.csv, decimals
-COLUMNS = (
-    ("error", "test_error", 2),
-    ("by gamma", "sparsity_gamma", 1),
-    ("by act", "sparsity_act", 1),
-    ("filters", "features_pruned_pct", 1),
-    ("params", "params_pruned_pct", 1),
-    ("zeroed", "masked_test_error", 2),
-    ("removed", "pruned_test_error", 2),
+# title, column of results.csv, decimals, what a reader is told of it
+MEASURED = (
+    ("error %", "test_error", 2, "test error, percent of the test images"),
+    (
+        "by gamma %",
+        "sparsity_gamma",
+        1,
+        "filters inactive by gamma, |gamma| < 1e-3, percent of all",
+    ),
+    (
+        "by act %",
+        "sparsity_act",
+        1,
+        "filters inactive by activation on all training images, percent of all",
+    ),
+)
+PRUNED = (
+    ("filters %", "features_pruned_pct", 1, "filters removed, percent of all"),
+    ("params %", "params_pruned_pct", 1, "convolution weights removed, percent of all"),
+    ("zeroed %", "masked_test_error", 2, "test error with the inactive filters set to zero"),
+    ("removed %", "pruned_test_error", 2, "test error with the inactive filters taken out"),
 )
 NOTE = (
-    "All in percent. error: on the test set. by gamma, by act: inactive filters. filters, params: "
-    "pruned.\nzeroed, removed: test error with the inactive filters set to zero, and taken out."
+    "error: on the test set. by gamma, by act: inactive filters. filters, params: pruned.\n"
+    "zeroed, removed: test error with the inactive filters set to zero, and taken out."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """What is shown, and the number to sort by (NaN for text and for what is unknown)."""
+    """What is shown in one place of a table.
+
+    Attributes:
+      text: of the cell.
+      value: the number to sort by; NaN for words and for what is unknown.
+      note: what follows the text in smaller print.
+      help: what a pointer that rests on it is told.
+      kind: classes for the style sheet.
+      heat: how much of the heat colour is behind it, 0 to 100.
+    """
 
     text: str
     value: float = math.nan
+    note: str = ""
+    help: str = ""
+    kind: str = ""
+    heat: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a number to sort by."""
+        return not math.isnan(self.value)
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column's title, and whether it holds words (set to the left) or numbers."""
+    """A column's title, whether it holds words (set to the left), and what it means."""
 
     title: str
     words: bool = False
+    help: str = ""
+
+    def kinds(self, cell: Cell) -> str:
+        """The classes of one of its cells for the style sheet."""
+        return " ".join(kind for kind in ("" if self.words else "number", cell.kind) if kind)
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Columns, and lines of as many cells."""
+    """Columns, and lines of as many cells; the first column names the lines."""
 
     columns: tuple[Column, ...]
-    lines: tuple[tuple[Cell, ...], ...]
+    lines: tuple[tuple[Cell, ...], ...] = ()
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -76,45 +111,64 @@ def spread_text(value: Spread, decimals: int) -> str:
     return mean if math.isnan(value.std) else f"{mean} ± {value.std:.{decimals}f}"
 
 
-def table(rows: Sequence[RunResult], pruned: Mapping[str, PrunedRecord] | None = None) -> Table:
+def result_table(
+    rows: Sequence[RunResult],
+    pruned: Mapping[str, PrunedRecord] | None = None,
+    *,
+    pruning: bool = True,
+) -> Table:
     """The result table: a line per run, or per group of runs when there are several seeds.
 
     Args:
       rows: rows of results.csv.
       pruned: run -> its pruned.json, where the error after zeroing comes from.
+      pruning: whether to show what was pruned; a page has a table of its own for it.
     """
-    known = pruned or {}
     gathered = groups(rows)
-    several = len(gathered) < len(rows)
+    shown = (*MEASURED, *(PRUNED if pruning else ()))
+    several = [Column("n", help="finished runs, which differ in their seed alone")]
+    statuses = {row.status for row in rows} - {"finished"}  # said only where there is another
     columns = (
-        Column("run", words=True),
-        *([Column("n")] if several else []),
-        *(Column(title) for title, _, _ in COLUMNS),
-        Column("status", words=True),
-        Column("seconds"),
+        Column("run", words=True, help="optimizer, regularizer and strength, and what else varies"),
+        *(several if len(gathered) < len(rows) else []),
+        *(Column(title, help=said) for title, _, _, said in shown),
+        *([Column("status", words=True, help="what became of the run")] if statuses else []),
+        Column("time s", help="seconds of training, mean over the seeds"),
     )
+    known = [column.title for column in columns]
     lines = []
     for group in gathered:
-        name = _group_name(group) if several else group.first.run
-        count = [Cell(str(len(group.finished)), len(group.finished))] if several else []
-        seconds = spread([row.seconds for row in group.rows])
-        lines.append((
-            Cell(name), *count,
-            *(_cell(_spread(group, column, known), decimals) for _, column, decimals in COLUMNS),
-            Cell(group.status()), _cell(dataclasses.replace(seconds, std=math.nan), 0),
-        ))  # fmt: skip
+        cells = _line(group, pruned or {})
+        lines.append(tuple(cells[title] for title in known))
     return Table(columns, tuple(lines))
 
 
+def _line(group: Group, pruned: Mapping[str, PrunedRecord]) -> dict[str, Cell]:
+    """Title -> cell, for every column that there may be."""
+    status, n = group.status(), len(group.finished)
+    seconds = spread([row.seconds for row in group.rows])
+    cells = {
+        title: _spread_cell(_spread(group, column, pruned), decimals)
+        for title, column, decimals, _ in (*MEASURED, *PRUNED)
+    }
+    return cells | {
+        "run": Cell(group.label, help=_run_names(group)),
+        "n": Cell(str(n), n),
+        "status": Cell(status, kind="" if status == "finished" else "bad"),
+        "time s": number_cell(seconds.mean, 0),
+    }
+
+
 def text(rows: Sequence[RunResult], pruned: Mapping[str, PrunedRecord] | None = None) -> str:
-    """The result table for a terminal, aligned, with a last line that says what the units are."""
-    made = table(rows, pruned)
-    return f"{as_text(made)}\n{NOTE}" if made.lines else "no runs yet"
+    """The result table for a terminal, under what its runs share and above what titles mean."""
+    if not rows:
+        return "no runs yet"
+    return "\n".join([shared_text(rows), as_text(result_table(rows, pruned)), NOTE])
 
 
 def as_text(made: Table) -> str:
     """A table for a terminal: words to the left, numbers to the right, a rule under the titles."""
-    cells = [list(made.titles), *([cell.text for cell in line] for line in made.lines)]
+    cells = [list(made.titles), *([_whole(cell) for cell in line] for line in made.lines)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(made.columns))]
     shown = [
         "  ".join(
@@ -126,48 +180,19 @@ def as_text(made: Table) -> str:
     return "\n".join([shown[0], "  ".join("-" * width for width in widths), *shown[1:]])
 
 
-def markdown(rows: Sequence[RunResult], pruned: Mapping[str, PrunedRecord] | None = None) -> str:
-    """The result table in Markdown."""
-    made = table(rows, pruned)
+def as_markdown(made: Table) -> str:
+    """A table in Markdown; titles and cells mean what they say, not markup."""
     rule = ["---" if column.words else "---:" for column in made.columns]
-    lines = [list(made.titles), rule, *([_pipe(c.text) for c in line] for line in made.lines)]
+    lines = [
+        [_pipe(title) for title in made.titles],
+        rule,
+        *([_pipe(_whole(cell)) for cell in line] for line in made.lines),
+    ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def html_head(made: Table) -> str:
-    """The header cells, each a button that sorts by its column."""
-    return "".join(
-        f'<th scope="col"{_numeric(column)}><button type="button">{html.escape(column.title)}'
-        "</button></th>"
-        for column in made.columns
-    )
-
-
-def html_rows(made: Table) -> str:
-    """The body's lines; numeric cells carry the number to sort by."""
-    return "\n".join(
-        "<tr>"
-        + "".join(_html_cell(cell, column) for cell, column in zip(line, made.columns, strict=True))
-        + "</tr>"
-        for line in made.lines
-    )
-
-
-def _html_cell(cell: Cell, column: Column) -> str:
-    if column.words:
-        tag = "th scope='row'" if column.title == "run" else f'td class="{_status(cell.text)}"'
-        text = html.escape(cell.text).replace("_", "_<wbr>")  # where a long name may break
-        return f"<{tag}>{text}</{tag.split()[0]}>"
-    value = "" if math.isnan(cell.value) else f' data-value="{cell.value:.6g}"'
-    return f'<td class="number"{value}>{html.escape(cell.text)}</td>'
-
-
-def _status(status: str) -> str:
-    return "status" if status == "finished" else "status bad"
-
-
-def _numeric(column: Column) -> str:
-    return "" if column.words else ' class="number"'
+def _whole(cell: Cell) -> str:
+    return f"{cell.text} {cell.note}" if cell.note else cell.text
 
 
 def _spread(group: Group, column: str, pruned: Mapping[str, PrunedRecord]) -> Spread:
@@ -177,13 +202,14 @@ def _spread(group: Group, column: str, pruned: Mapping[str, PrunedRecord]) -> Sp
     return spread([pruned[run].masked_test_error for run in runs if run in pruned])
 
 
-def _cell(value: Spread, decimals: int) -> Cell:
+def _spread_cell(value: Spread, decimals: int) -> Cell:
     return Cell(spread_text(value, decimals), value.mean)
 
 
-def _group_name(group: Group) -> str:
+def _run_names(group: Group) -> str:
+    """What the runs are called in the workdir, the seeds together."""
     run, seed = group.first.run, f"_seed{group.first.seed}"
-    return run.replace(seed, "") if seed in run else run
+    return run.replace(seed, "") if seed in run and len(group.rows) > 1 else run
 
 
 def _pipe(text_: str) -> str:

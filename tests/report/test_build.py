@@ -1,4 +1,4 @@
-"""Does a report come out of any workdir, whole, damaged or hostile, and the same one every time?"""
+"""Reports of workdirs that are whole, damaged or hostile: a page, and the same every time."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def test_the_page_asks_nothing_of_the_network(built: Path) -> None:
     elements = outline(text).elements
     places = [attrs.get(name) for _, attrs in elements for name in ("src", "href", "srcset")]
     assert all(place.startswith("data:") for place in places if place)
-    assert "default-src 'none'" in text
+    policies = [attrs["content"] or "" for tag, attrs in elements if "http-equiv" in attrs]
+    assert [policy.partition(";")[0] for policy in policies] == ["default-src 'none'"]
 
 
 def test_the_page_tells_numbers_of_results_csv(built: Path) -> None:
@@ -139,7 +140,10 @@ def test_figures_do_without_history_measures_and_pruning(tmp_path: Path) -> None
 
 def test_nothing_but_a_diverged_run_still_has_curves(tmp_path: Path) -> None:
     fake_workdir.write(tmp_path, fake_workdir.QUICKSTART[-1:])
-    assert "1 run of BasicNet on renderings: 1 diverged." in report.build(tmp_path).read_text()
+    assert (
+        "1 run of BasicNet on renderings, batch 40. 1 diverged."
+        in report.build(tmp_path).read_text()
+    )
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"training_curves"}
 
 
@@ -217,7 +221,7 @@ def _copy(built: Path, name: str) -> str:
 
 def test_notes_on_runs_stand_under_the_results(tmp_path: Path, without_figures: None) -> None:
     rows = fake_workdir.write(tmp_path, fake_workdir.QUICKSTART[:2], evaluations=4)
-    assert "class='notes'" not in report.build(tmp_path).read_text()
+    assert 'class="notes"' not in report.build(tmp_path).read_text()
     note = f"is at chance level: test error 90.0 %, by guessing 90.0 % {SCRIPT}"
     completion.write_run_record(
         tmp_path / "runs" / rows[1].run, completion.RunRecord(rows[1], notes=(note,)), of="x"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sparsity_jax.report import tables
 from sparsity_jax.report.aggregate import groups, representatives, run_labels, spread
+from sparsity_jax.report.page.html import render
 from sparsity_jax.storage.results import RunResult
 
 numbers = st.lists(st.floats(0, 100), min_size=2, max_size=6)
@@ -37,44 +38,66 @@ def test_spread_is_the_sample_mean_and_deviation(values: list[float]) -> None:
 
 def test_one_seed_has_a_line_per_run_and_no_deviation() -> None:
     text = tables.text([_row(), _row(run="b", optimizer="sgd")])
-    assert len(text.splitlines()) == 6
+    assert len(text.splitlines()) == 7
     assert "±" not in text
 
 
 def test_seeds_become_mean_and_deviation_with_their_number() -> None:
-    made = tables.table([_row(0), _row(1), _row(2), _row(0, run="sgd", optimizer="sgd")])
+    made = tables.result_table([_row(0), _row(1), _row(2), _row(0, run="sgd", optimizer="sgd")])
     cells = dict(zip(made.titles, made.lines[0], strict=True))
-    assert (cells["n"].text, cells["error"].text) == ("3", "11.00 ± 1.00")
-    assert cells["run"].text == "adam_l2_1e-03_b40"
+    assert (cells["n"].text, cells["error %"].text) == ("3", "11.00 ± 1.00")
+    assert (cells["run"].text, cells["run"].help) == ("Adam L2 1e-3", "adam_l2_1e-03_b40")
     assert len(made.lines) == 2
 
 
 def test_diverged_runs_are_counted_but_not_averaged() -> None:
     lost = _row(1, status="diverged", test_error=90.0)
-    made = tables.table([_row(0), lost])
+    made = tables.result_table([_row(0), lost])
     cells = dict(zip(made.titles, made.lines[0], strict=True))
-    assert (cells["n"].text, cells["error"].text) == ("1", "10.00")
+    assert (cells["n"].text, cells["error %"].text) == ("1", "10.00")
     assert cells["status"].text == "1 finished, 1 diverged"
 
 
 def test_unknown_numbers_are_dashes_in_all_forms() -> None:
     rows = [_row(test_error=math.nan, layers=())]
-    made = tables.table(rows)
-    cell = dict(zip(made.titles, made.lines[0], strict=True))["error"]
+    made = tables.result_table(rows)
+    cell = dict(zip(made.titles, made.lines[0], strict=True))["error %"]
     assert cell.text == "-"
-    assert "nan" not in (tables.text(rows) + tables.markdown(rows) + tables.html_rows(made)).lower()
+    assert "nan" not in (tables.text(rows) + tables.as_markdown(made) + as_html(made)).lower()
 
 
 def test_text_columns_line_up() -> None:
-    lines = tables.text([_row(), _row(run="x" * 40, optimizer="sgd")]).splitlines()[1:4]
+    lines = tables.text([_row(), _row(run="x" * 40, optimizer="sgd")]).splitlines()[2:5]
     rule = [i for i, character in enumerate(lines[0]) if character == " "]
     assert all(line[i] == " " for line in lines[1:] for i in rule if i < len(line))
 
 
 def test_markdown_and_html_escape_names() -> None:
-    rows = [_row(run="a|b<i>")]
-    assert "a\\|b&lt;i&gt;" in tables.markdown(rows)
-    assert "a|b&lt;i&gt;" in tables.html_rows(tables.table(rows))
+    made = tables.result_table([_row(optimizer="a|b<i>")])
+    assert "a\\|b&lt;i&gt; L2" in tables.as_markdown(made)
+    assert "a|b&lt;i&gt; L2" in as_html(made)
+    column, cell = tables.Column("x", help='"><script>'), tables.Cell("y", help="'\"><script>")
+    assert "<script>" not in as_html(tables.Table((column,), ((cell,),)))
+
+
+def as_html(made: tables.Table) -> str:
+    """The table as the page has it."""
+    return render("claims.html", made=made, untested="")
+
+
+def test_what_all_runs_share_is_said_once_above() -> None:
+    rows = [_row(variant="width=0.25+bg=clean"), _row(1, run="b", variant="width=0.25+bg=clean")]
+    first, *others = tables.text(rows).splitlines()
+    assert first == "BasicNet on CIFAR10, batch 40, bg=clean, width=0.25."
+    assert not any("clean" in line or "BasicNet" in line for line in others)
+
+
+def test_no_column_stands_twice_and_each_says_what_it_means() -> None:
+    made = tables.result_table([_row(), _row(1)])
+    assert len(set(made.titles)) == len(made.titles)
+    assert all(column.help for column in made.columns)
+    page = tables.result_table([_row(), _row(1)], pruning=False)
+    assert set(page.titles) < set(made.titles)
 
 
 def test_no_rows_say_so() -> None:
@@ -84,18 +107,18 @@ def test_no_rows_say_so() -> None:
 def test_labels_mention_what_varies_and_nothing_else() -> None:
     rows = [_row(), _row(run="b", batch_size=160), _row(run="c", regularizer="none", strength=0.0)]
     assert list(run_labels(rows).values()) == [
-        "Adam L2 1e-03, batch 40",
-        "Adam L2 1e-03, batch 160",
+        "Adam L2 1e-3, batch 40",
+        "Adam L2 1e-3, batch 160",
         "Adam, no regularizer, batch 40",
     ]
-    assert run_labels(rows[:1]) == {rows[0].run: "Adam L2 1e-03"}
+    assert run_labels(rows[:1]) == {rows[0].run: "Adam L2 1e-3"}
 
 
 def test_labels_leave_out_the_parts_of_variants_that_all_runs_share() -> None:
     rows = [_row(variant="width=0.25+bg=clean"), _row(run="b", variant="width=0.25+bg=cluttered")]
     labels = list(run_labels(rows).values())
-    assert labels == ["Adam L2 1e-03, bg=clean", "Adam L2 1e-03, bg=cluttered"]
-    assert run_labels(rows[:1]) == {rows[0].run: "Adam L2 1e-03"}
+    assert labels == ["Adam L2 1e-3, bg=clean", "Adam L2 1e-3, bg=cluttered"]
+    assert run_labels(rows[:1]) == {rows[0].run: "Adam L2 1e-3"}
 
 
 def test_labels_tell_all_runs_of_a_grid_apart() -> None:

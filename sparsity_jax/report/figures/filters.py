@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import html
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sparsity_jax.report.aggregate import panel_labels, run_labels
+from sparsity_jax.report.aggregate import panel_labels
 from sparsity_jax.report.figures import style
 from sparsity_jax.report.figures.gamma_beta import ridge_runs
 from sparsity_jax.report.loading import Records
@@ -46,23 +44,3 @@ def filters_alive(records: Records, *, theme: style.Theme = style.LIGHT) -> Figu
     handles = [Line2D([], [], color=colors[name], label=name) for name in names]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(8, len(names)))
     return figure
-
-
-def deaths(records: Records) -> str:
-    """A list in HTML: for each shown run, when its filters died and how many came back."""
-    labels = run_labels(records.rows)
-    lines = []
-    for run in alive_runs(records):
-        measure = records.measures[run]
-        fate = fates(measure.gamma, measure.step)
-        back = {0: "none came back", 1: "one came back"}.get(
-            fate.revivals, f"{fate.revivals:,} returns were seen"
-        )
-        died = (
-            f"{fate.dead:,} of {fate.filters:,} filters died, half of them by step "
-            f"{fate.half:,}, the last at {fate.last:,}"
-            if fate.dead
-            else f"of {fate.filters:,} filters none stayed dead"
-        )
-        lines.append(f"<li>{html.escape(labels[run])}: {died}; {back}.</li>")
-    return f"<ul>{''.join(lines)}</ul>" if lines else ""

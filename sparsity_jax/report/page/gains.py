@@ -1,48 +1,39 @@
-"""What does removing the dead filters buy? A table: parameters, operations, bytes, milliseconds."""
+"""What removing the inactive filters buys: parameters, operations, bytes and milliseconds."""
 
 from __future__ import annotations
 
-import html
-
 from sparsity_jax.report.aggregate import run_labels
 from sparsity_jax.report.loading import Records
+from sparsity_jax.report.page.sections import NO_BREAK, change
+from sparsity_jax.report.tables import Cell, Column, Table
 from sparsity_jax.storage.pruned import PrunedRecord, Timing
 
-NO_BREAK = "\N{NO-BREAK SPACE}"
-TEXT = (
-    "All parameters, multiply-adds per image, bytes of the saved network, and the time of one "
-    "forward pass, dense and pruned: medians, compilation not counted, on the device named below. "
-    "A speed-up of 5 % or less, or within the noise of the measurement, is none."
-)
 
-
-def gains_table(records: Records) -> str:
-    """The table, a line per run whose networks were timed; '' when there is none."""
+def gains_table(records: Records) -> Table:
+    """A line per run whose networks were timed: sizes, then times by batch size."""
     runs = [row.run for row in records.rows if _timed(records.pruned.get(row.run))]
-    if not runs:
-        return ""
     labels = run_labels(records.rows)
     batches = list(dict.fromkeys(t.batch for run in runs for t in records.pruned[run].latency))
-    titles = ["run", "parameters", "MACs", "bytes", *(f"batch {batch}" for batch in batches)]
-    head = "".join(
-        f"<th scope='col'{'' if title == 'run' else ' class=number'}>"
-        f"<button type='button'>{title}</button></th>"
-        for title in titles
+    columns = (
+        Column("run", words=True),
+        Column("parameters", help="all of the network, before and after pruning"),
+        Column("MACs", help="multiply-adds for one image, before and after pruning"),
+        Column("bytes", help="of the saved network, before and after pruning"),
+        *(
+            Column(f"batch {batch}, ms", help=f"one forward pass of {batch} images, milliseconds")
+            for batch in batches
+        ),
     )
-    lines = "".join(_line(labels[run], records.pruned[run], batches) for run in runs)
-    return (
-        "<div class='scroll'><table class='gains sortable'>"
-        f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>"
-        f"<p>{html.escape(said(records))}</p>"
-    )
+    lines = ((Cell(labels[run], help=run), *_cells(records.pruned[run], batches)) for run in runs)
+    return Table(columns, tuple(lines))
 
 
 def said(records: Records) -> str:
     """One sentence on whether anything became faster.
 
     Example:
-      >>> said(records)
-      'Fastest gain: adam L2 1e-03 at batch 256, 1.6 times as fast with 33 % of its filters gone.'
+      >>> said(records)  # doctest: +SKIP
+      'Largest gain: Adam L2 1e-3 at batch 256, 1.6 times as fast with 33 % of its filters gone.'
     """
     labels = run_labels(records.rows)
     timed = [
@@ -66,34 +57,26 @@ def _timed(record: PrunedRecord | None) -> bool:
     return record is not None and bool(record.latency)
 
 
-def _line(label: str, record: PrunedRecord, batches: list[int]) -> str:
+def _cells(record: PrunedRecord, batches: list[int]) -> list[Cell]:
     by_batch = {timing.batch: timing for timing in record.latency}
-    sizes = [
-        (record.dense.params, record.pruned.params),
-        (record.dense.macs, record.pruned.macs),
-        *([(record.file_bytes.dense, record.file_bytes.pruned)] if record.file_bytes else []),
+    sizes = [(record.dense.params, record.pruned.params), (record.dense.macs, record.pruned.macs)]
+    sizes += [(record.file_bytes.dense, record.file_bytes.pruned)] if record.file_bytes else []
+    return [
+        *(change(before, after, _short(before), _short(after)) for before, after in sizes),
+        *([] if record.file_bytes else [Cell("")]),
+        *(_times(by_batch.get(batch)) for batch in batches),
     ]
-    cells = "".join(_sizes(before, after) for before, after in sizes)
-    cells += "" if record.file_bytes else "<td></td>"
-    cells += "".join(_times(by_batch.get(batch)) for batch in batches)
-    return f"<tr><th scope='row'>{html.escape(label)}</th>{cells}</tr>"
 
 
-def _sizes(before: int, after: int) -> str:
-    share = f"{100 * (after / before - 1):+.0f}{NO_BREAK}%" if after != before else "±0"
-    shown = f"{_short(before)} → {_short(after)} <small>{share}</small>"
-    return f"<td class='number' data-value='{after / before:.4f}'>{shown}</td>"
-
-
-def _times(timing: Timing | None) -> str:
+def _times(timing: Timing | None) -> Cell:
     if timing is None:
-        return "<td></td>"
+        return Cell("")
     verdict = f"{timing.speedup:.2f}×" if timing.is_faster else f"none ({timing.speedup:.2f}×)"
-    shown = f"{_ms(timing.dense_ms)} → {_ms(timing.pruned_ms)}{NO_BREAK}ms <small>{verdict}</small>"
-    title = f"noise ± {timing.noise_pct:.0f} %"
-    return (
-        f"<td class='number' data-value='{timing.speedup:.4f}' title='{title}'>"
-        f"{shown.replace(' → ', f'{NO_BREAK}→{NO_BREAK}')}</td>"
+    return Cell(
+        f"{_ms(timing.dense_ms)} → {_ms(timing.pruned_ms)}",
+        timing.speedup,
+        note=verdict,
+        help=f"noise ± {timing.noise_pct:.0f} %",
     )
 
 

@@ -37,7 +37,7 @@
     for (const table of document.querySelectorAll("table.sortable")) {
       const rows = [...table.tBodies[0].rows];
       for (const row of rows) {
-        const text = simple(row.textContent);
+        const text = simple(`${row.textContent} ${row.cells[0].title}`);  // the run's folder too
         row.hidden = !words.every((word) => text.includes(word));
       }
       if (table.classList.contains("results")) {
@@ -48,6 +48,11 @@
   };
   filter.addEventListener("input", apply);
   apply();
+
+  // Figures: a tap makes one larger than a phone's screen, to be moved about; another undoes it.
+  for (const picture of document.querySelectorAll("picture")) {
+    picture.addEventListener("click", () => picture.classList.toggle("large"));
+  }
 
   // The slider.
   const data = JSON.parse($("data").textContent);

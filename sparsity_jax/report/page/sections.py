@@ -1,45 +1,46 @@
-"""What are the parts of the page? Each function turns records into one piece of HTML.
-
-Whatever came from outside (names, folders, commands) passes `html.escape` here and nowhere else.
-"""
+"""Content of the page's sections: sentences and tables, which templates turn into HTML."""
 
 from __future__ import annotations
 
 import base64
-import html
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sparsity_jax.report import tables
-from sparsity_jax.report.aggregate import Spread, groups, run_labels, shared_parts, usual
+from sparsity_jax.report.aggregate import Spread, groups, run_labels, shared_text
+from sparsity_jax.report.figures.filters import alive_runs
 from sparsity_jax.report.figures.registry import Rendered
 from sparsity_jax.report.loading import Records
+from sparsity_jax.report.tables import Cell, Column, Table
+from sparsity_jax.sparsity.dynamics import fates
 from sparsity_jax.storage.pruned import PrunedRecord
-from sparsity_jax.storage.results import RunResult
 
 ERROR_BAND = 1.5  # points of test error within which runs perform alike
-MOST_NOTES = 12  # that stand open on the page
 NO_BREAK = "\N{NO-BREAK SPACE}"
+PRUNING = (
+    Column("run", words=True),
+    Column("filters", help="number of filters, before and after pruning"),
+    Column("conv weights", help="number of convolution weights, before and after pruning"),
+    Column("MACs", help="multiply-adds for one image, before and after pruning"),
+    Column("error zeroed %", help="test error with the inactive filters set to zero"),
+    Column("error removed %", help="test error with the inactive filters taken out"),
+)
 
 
 def lede(records: Records) -> str:
-    """What was run, and the main finding, in two sentences."""
+    """What was run, and the main finding, in a few sentences."""
     rows = records.rows
     if not rows:
-        return "<p class='lede'>No run has finished yet.</p>"
-    what = " and ".join(dict.fromkeys(f"{row.network} on {row.dataset}" for row in rows[:50]))
-    shared = ", ".join(sorted(shared_parts(rows)))
-    what += f" ({shared})" if shared else ""
+        return "No run has finished yet."
     asked = len(records.config.runs) if records.config else 0
     of_all = f" of {asked}" if asked > len(rows) else ""
     runs = "run" if len(rows) == 1 and not of_all else "runs"
     ended = [row.status for row in rows]
     bad = [f"{ended.count(s)} {s}" for s in ("diverged", "failed") if s in ended]
-    first = f"{len(rows)}{of_all} {runs} of {what}{': ' + ', '.join(bad) if bad else ''}."
-    common = ", ".join(sorted(usual(rows)))
-    first += f" Unless said otherwise: {common}." if common else ""
-    return f"<p class='lede'>{html.escape(first)} {html.escape(_finding(records))}</p>"
+    said = f"{len(rows)}{of_all} {runs} of {shared_text(rows)}"
+    return " ".join(filter(None, [said, f"{', '.join(bad)}." if bad else "", _finding(records)]))
 
 
 def _finding(records: Records) -> str:
@@ -65,149 +66,141 @@ def _finding(records: Records) -> str:
     )
 
 
-def result_table(records: Records) -> str:
-    """The table of results, sortable and filterable."""
-    made = tables.table(records.rows, records.pruned)
-    note = html.escape(tables.NOTE)
-    table = _table(tables.html_head(made), tables.html_rows(made), "results")
-    return f"{table}<p>{note}</p>{_notes(records)}"
+def notes(records: Records) -> list[tuple[str, str]]:
+    """(run, what readers should be told of it), in the table's order."""
+    return [(row.run, note) for row in records.rows for note in records.notes.get(row.run, ())]
 
 
-def _notes(records: Records) -> str:
-    """What readers should be told of single runs, in the table's order; '' if nothing."""
-    lines = [(row.run, note) for row in records.rows for note in records.notes.get(row.run, ())]
-    if not lines:
-        return ""
-    listed = "".join(
-        f"<li><strong>{html.escape(run)}</strong> {html.escape(note)}</li>" for run, note in lines
-    )
-    opened = " open" if len(lines) <= MOST_NOTES else ""
-    return (
-        f"<details class='notes'{opened}><summary>Notes on runs ({len(lines)})</summary>"
-        f"<ul>{listed}</ul></details>"
-    )
-
-
-def layer_table(records: Records) -> str:
-    """Sparsity by gamma of every layer as a heat map in a table, a line per group of runs."""
+def layer_table(records: Records) -> Table:
+    """Sparsity by gamma of every layer as a heat map, a line per group of runs."""
     shown = [group for group in groups(records.rows) if group.layers()]
-    if not shown:
-        return ""
-    depth = max(len(group.layers()) for group in shown)
-    titles = ["run", *(f"C{i + 1}" for i in range(depth)), "all"]
+    depth = max((len(group.layers()) for group in shown), default=0)
+    columns = (
+        Column("run", words=True),
+        Column("all", help="inactive filters, percent of all"),
+        *(
+            Column(f"C{i}", help=f"inactive filters of layer {i}, percent")
+            for i in range(1, depth + 1)
+        ),
+    )
     lines = []
     for group in shown:
-        spreads = group.layers()
-        spreads += [Spread(math.nan, math.nan, 0)] * (depth - len(spreads))
-        spreads.append(group.spread("sparsity_gamma"))
-        name = f"<th scope='row'>{html.escape(group.label)}</th>"
-        lines.append(f"<tr>{name}{''.join(map(_heat, spreads))}</tr>")
-    return _table(_head(titles), "\n".join(lines), "heat")
+        layers = group.layers()
+        layers += [Spread(math.nan, math.nan, 0)] * (depth - len(layers))
+        spreads = (group.spread("sparsity_gamma"), *layers)
+        lines.append((Cell(group.label), *map(_heat, spreads)))
+    return Table(columns, tuple(lines))
 
 
-def pruning_table(records: Records) -> str:
+def _heat(value: Spread) -> Cell:
+    if math.isnan(value.mean):
+        return Cell("")
+    said = f"± {value.std:.1f}, n = {value.n}" if value.n > 1 else ""
+    kind = "strong" if value.mean >= 45 else ""
+    return Cell(f"{value.mean:.0f}", value.mean, help=said, kind=kind, heat=value.mean)
+
+
+def pruning_table(records: Records) -> Table:
     """Filters, weights, multiply-adds and errors before and after pruning, a line per run."""
-    rows = [row for row in records.rows if row.run in records.pruned]
-    if not rows:
-        return ""
-    titles = ["run", "filters", "conv weights", "MACs", "error", "zeroed", "removed"]
     labels = run_labels(records.rows)
-    lines = [_pruning_line(row, labels[row.run], records.pruned[row.run]) for row in rows]
-    emptied = "".join(
-        f"<p>{html.escape(labels[row.run])}: no filter of "
-        f"{html.escape(', '.join(records.pruned[row.run].kept_emptied))} was active; the strongest "
-        "one was kept.</p>"
-        for row in rows
-        if records.pruned[row.run].kept_emptied
+    return Table(
+        PRUNING,
+        tuple(
+            (Cell(labels[row.run], help=row.run), *_pruning_cells(records.pruned[row.run]))
+            for row in records.rows
+            if row.run in records.pruned
+        ),
     )
-    return _table(_head(titles), "\n".join(lines), "pruning") + emptied
 
 
-def _pruning_line(row: RunResult, label: str, pruned: PrunedRecord) -> str:
+def _pruning_cells(pruned: PrunedRecord) -> list[Cell]:
     dense, small = pruned.dense, pruned.pruned
-    sizes = "".join(
-        _change(before, after)
-        for before, after in (
-            (dense.filters, small.filters),
-            (dense.conv_params, small.conv_params),
-            (dense.macs, small.macs),
+    sizes = [
+        (dense.filters, small.filters),
+        (dense.conv_params, small.conv_params),
+        (dense.macs, small.macs),
+    ]
+    errors = (pruned.masked_test_error, pruned.pruned_test_error)
+    return [
+        *(change(before, after, f"{before:,}", f"{after:,}") for before, after in sizes),
+        *(_error(value, pruned.test_error) for value in errors),
+    ]
+
+
+def change(before: int, after: int, was: str, now: str) -> Cell:
+    """'480 → 331 -31 %': a size before and after pruning, to be sorted by what is left of it."""
+    share = f"{100 * (after / before - 1):+.0f}{NO_BREAK}%" if before and after != before else "±0"
+    return Cell(f"{was} → {now}", after / before if before else math.nan, note=share)
+
+
+def _error(value: float, trained: float) -> Cell:
+    if math.isnan(value):
+        return Cell("-")
+    apart = round(value - trained, 2)
+    return Cell(f"{value:.2f}", value, note=f"{apart:+.2f}" if apart else "±0")
+
+
+def kept_layers(records: Records) -> list[str]:
+    """A sentence for each run with layers in which every filter was inactive."""
+    labels = run_labels(records.rows)
+    return [
+        f"{labels[row.run]}: no filter of {', '.join(records.pruned[row.run].kept_emptied)} was "
+        "active; the strongest one was kept."
+        for row in records.rows
+        if row.run in records.pruned and records.pruned[row.run].kept_emptied
+    ]
+
+
+def deaths(records: Records) -> list[str]:
+    """A sentence for each run that figures show: when its filters died, how many came back."""
+    labels = run_labels(records.rows)
+    lines = []
+    for run in alive_runs(records):
+        measure = records.measures[run]
+        fate = fates(measure.gamma, measure.step)
+        back = {0: "none came back", 1: "one came back"}.get(
+            fate.revivals, f"{fate.revivals:,} returns were seen"
         )
-    )
-    errors = (pruned.test_error, pruned.masked_test_error, pruned.pruned_test_error)
-    cells = "".join(_number(value, tables.number_text(value, 2)) for value in errors)
-    return f"<tr><th scope='row'>{html.escape(label)}</th>{sizes}{cells}</tr>"
+        died = (
+            f"{fate.dead:,} of {fate.filters:,} filters died, half of them by step "
+            f"{fate.half:,}, the last at {fate.last:,}"
+            if fate.dead
+            else f"of {fate.filters:,} filters none stayed dead"
+        )
+        lines.append(f"{labels[run]}: {died}; {back}.")
+    return lines
 
 
-def figures(rendered: Sequence[Rendered]) -> str:
-    """The figures, embedded twice: for light and for dark screens."""
-    return "\n".join(
-        f"<figure id='{made.drawing.name}'><h3>{html.escape(made.drawing.title)}</h3><picture>"
-        f"<source media='(prefers-color-scheme: dark)' srcset='{_data(made.dark)}'>"
-        f"<img alt='{html.escape(made.drawing.title)}' src='{_data(made.light)}'></picture>"
-        f"<figcaption>{html.escape(made.drawing.caption)}</figcaption></figure>"
+def figures(rendered: Sequence[Rendered]) -> list[Mapping[str, str]]:
+    """The figures' names, titles, captions and pictures for light and for dark screens."""
+    return [
+        {
+            "name": made.drawing.name,
+            "title": made.drawing.title,
+            "caption": made.drawing.caption,
+            "light": _data(made.light),
+            "dark": _data(made.dark),
+        }
         for made in rendered
-    )
+    ]
 
 
-def again(records: Records) -> str:
-    """The command, the versions and the devices, and the resolved config."""
+def again(records: Records) -> Mapping[str, Any] | None:
+    """The command, the versions and the devices, and the resolved config; None if not known."""
     config = records.config
     if config is None:
-        return "<p>The workdir holds no config.json.</p>"
+        return None
     facts = {**config.versions, "devices": ", ".join(config.devices), "commit": config.commit or ""}
-    listed = "".join(
-        f"<div><dt>{html.escape(str(name))}</dt><dd>{html.escape(str(value))}</dd></div>"
-        for name, value in facts.items()
-        if value
-    )
-    settings = html.escape(json.dumps(config.config, indent=2, ensure_ascii=False))
-    return (
-        f"<pre class='command'><code>{html.escape(config.command)}</code></pre><dl>{listed}</dl>"
-        f"<details><summary>Configuration</summary><pre><code>{settings}</code></pre></details>"
-    )
+    return {
+        "command": config.command,
+        "facts": [(name, value) for name, value in facts.items() if value],
+        "settings": json.dumps(config.config, indent=2, ensure_ascii=False),
+    }
 
 
-def problems(records: Records) -> str:
-    """Files that could not be read, if any."""
-    listed = "".join(f"<li>{html.escape(problem)}</li>" for problem in records.problems)
-    return f"<aside><strong>Left out</strong><ul>{listed}</ul></aside>" if listed else ""
-
-
-def _table(head: str, body: str, kind: str) -> str:
-    return (
-        f"<div class='scroll'><table class='{kind} sortable'><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _head(titles: Iterable[str]) -> str:
-    return "".join(
-        f"<th scope='col'{'' if title == 'run' else ' class=number'}>"
-        f"<button type='button'>{html.escape(title)}</button></th>"
-        for title in titles
-    )
-
-
-def _heat(value: Spread) -> str:
-    if math.isnan(value.mean):
-        return "<td></td>"
-    title = f" title='± {value.std:.1f}, n = {value.n}'" if value.n > 1 else ""
-    strong = " class='strong'" if value.mean >= 45 else ""
-    return (
-        f"<td{strong} data-value='{value.mean:.2f}' style='--heat:{value.mean:.1f}'{title}>"
-        f"{value.mean:.0f}</td>"
-    )
-
-
-def _change(before: int, after: int) -> str:
-    share = f"{100 * (after / before - 1):+.0f}{NO_BREAK}%" if before and after != before else "±0"
-    shown = f"{before:,} → {after:,} <small>{share}</small>"
-    return f"<td class='number' data-value='{after}'>{shown}</td>"
-
-
-def _number(value: float, text: str) -> str:
-    data = "" if math.isnan(value) else f" data-value='{value:.6g}'"
-    return f"<td class='number'{data}>{text}</td>"
+def results(records: Records) -> Table:
+    """The table of results; what pruning did has a table of its own."""
+    return tables.result_table(records.rows, records.pruned, pruning=False)
 
 
 def _data(png: bytes) -> str:

@@ -1,7 +1,7 @@
-"""What does the page's slider show: histograms of gamma and beta, small enough to travel in it.
+"""Histograms of gamma and beta for the page's slider, small enough to travel in it.
 
 A cell is one byte, the square root of a share of filters: that keeps a single filter of 512 visible
-beside a spike of 400 dead ones.
+beside a spike of 400 inactive ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ THRESHOLD = 1e-3  # |gamma| below it: inactive (the paper's Sec. 2)
 
 
 def payload(records: Records, budget: int = 800_000) -> dict[str, Any]:
-    """What the page's script draws, as JSON knows it.
+    """What the page's script draws, in values that JSON has.
 
     Returns:
       bins; ranges: layer -> {'gamma': [low, high], 'beta': [low, high]}, common to all runs; runs:

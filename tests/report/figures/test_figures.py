@@ -177,4 +177,4 @@ def test_points_of_many_runs_are_all_there_and_a_few_bad_ones_do_not_flatten_the
     assert height > 0.05 * axes.bbox.height
     labels = {text.get_text() for text in axes.texts}
     assert "Adam L2 3e-02" in labels  # the sparsest
-    assert "Adam L2 1e-03" not in labels  # the worst
+    assert "Adam L2 1e-3" not in labels  # the worst

@@ -42,12 +42,12 @@ def grid() -> tuple[RunResult, ...]:
 
 def test_labels_say_what_differs_and_only_that(grid: tuple[RunResult, ...]) -> None:
     labels = [group.label for group in groups(grid)]
-    assert labels[9] == "Adam L2 1e-03"
+    assert labels[9] == "Adam L2 1e-3"
     assert labels[-4:] == [
-        "Adam L2 1e-03, batch 80",
-        "Adam L2 1e-03, width=0.125",
-        "Adam L2 1e-03, bg=cluttered",
-        "Adam L2 1e-03, gamma_lr_scale=0.1",
+        "Adam L2 1e-3, batch 80",
+        "Adam L2 1e-3, width=0.125",
+        "Adam L2 1e-3, bg=cluttered",
+        "Adam L2 1e-3, gamma_lr_scale=0.1",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Does the page work in a real browser: opened from a file, without a network, at all widths?
+"""The page in a real browser: opened from a file, without a network, at all widths.
 
 Needs Debian's `chromium` on the path and playwright from PyPI; skipped, with the reason, without.
 A screenshot of each size is kept in SPARSITY_JAX_ARTIFACTS where that names a folder.
@@ -76,10 +76,12 @@ def test_names_sort_as_text(opened: Any) -> None:
 def test_the_filter_narrows_every_table(opened: Any) -> None:
     everything = len(_column(opened, "results", 0))
     opened.locator("#filter").fill("sgd L2")
-    assert _column(opened, "results", 0) == ["sgd_l2_1e-03_b40_seed0"]
-    assert _column(opened, "pruning", 0) == ["SGD L2 1e-03"]
-    assert _column(opened, "heat", 0) == ["SGD L2 1e-03"]
+    assert _column(opened, "results", 0) == ["SGD L2 1e-3"]
+    assert _column(opened, "pruning", 0) == ["SGD L2 1e-3"]
+    assert _column(opened, "heat", 0) == ["SGD L2 1e-3"]
     assert opened.locator("#matches").inner_text() == f"1 of {everything}"
+    opened.locator("#filter").fill("sgd_l2_1e-03_b40_seed0")  # the run's folder
+    assert _column(opened, "results", 0) == ["SGD L2 1e-3"]
     opened.locator("#filter").fill("")
     assert len(_column(opened, "results", 0)) == everything
 
@@ -98,10 +100,10 @@ def test_the_slider_moves_the_bars_and_the_count(opened: Any) -> None:
 def test_runs_and_layers_can_be_chosen_and_compared(opened: Any) -> None:
     opened.locator("#layer").select_option("C1")
     assert "of 16 filters" in opened.locator("#dead").inner_text()
-    opened.locator("#run").select_option(label="SGD L2 1e-03")
+    opened.locator("#run").select_option(label="SGD L2 1e-3")
     assert opened.locator("#layer").input_value() == "C1"
-    opened.locator("#other").select_option(label="Adam L2 1e-03")
-    assert "outline: Adam L2 1e-03" in opened.locator("#dead").inner_text()
+    opened.locator("#other").select_option(label="Adam L2 1e-3")
+    assert "outline: Adam L2 1e-3" in opened.locator("#dead").inner_text()
     assert opened.locator("#gamma path.outline").count() == 1
     assert opened.locator("#beta path.outline").count() == 1
 
@@ -113,22 +115,51 @@ def test_play_runs_to_the_end_and_stops(opened: Any) -> None:
     sync_api.expect(opened.locator("#play")).to_have_text("Play")
 
 
-@pytest.mark.parametrize(
-    ("name", "width", "scheme"),
-    [("desktop", 1200, "light"), ("dark", 1200, "dark"), ("phone", 380, "light")],
-)
-def test_nothing_spills_over_at_any_width(
-    browser: Any, built: Path, name: str, width: int, scheme: str
-) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_nothing_is_cut_at_any_width(browser: Any, built: Path, width: int, scheme: str) -> None:
     page, said = _open(
-        browser, built, viewport={"width": width, "height": 800}, color_scheme=scheme
+        browser, built, viewport={"width": width, "height": 844}, color_scheme=scheme
     )
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("figure img").first.evaluate("image => image.naturalWidth") > 300
+    for table in page.locator(".scroll").all():  # each shows its results without being moved
+        assert table.evaluate("part => part.scrollWidth <= part.clientWidth")
+    for image in page.locator("figure img").all():
+        assert image.evaluate("image => image.naturalWidth") > 300
+        box = image.bounding_box()
+        assert 0 <= box["x"] < box["x"] + box["width"] <= width
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(14, 17, 22)") == (scheme == "dark")
     folder = os.environ.get("SPARSITY_JAX_ARTIFACTS")
     if folder:
-        page.screenshot(path=Path(folder) / f"report-{name}.png", full_page=True)
+        page.screenshot(path=Path(folder) / f"report-{width}-{scheme}.png", full_page=True)
     page.close()
     assert said == []
+
+
+def test_on_a_phone_every_value_has_its_title_and_a_figure_grows_at_a_tap(
+    browser: Any, built: Path
+) -> None:
+    page, said = _open(browser, built, viewport={"width": 390, "height": 844})
+    for table in ("pruning", "gains"):
+        cells = page.locator(f"table.{table} tbody tr").first.locator("td")
+        titles = page.locator(f"table.{table} thead th").all_text_contents()[1:]
+        labels = [
+            cell.evaluate("c => getComputedStyle(c, '::before').content") for cell in cells.all()
+        ]
+        assert labels == [f'"{title}"' for title in titles]
+        assert all(cell.is_visible() for cell in cells.all())
+    picture = page.locator("figure picture").first
+    before = picture.locator("img").bounding_box()["width"]
+    picture.click()
+    assert picture.locator("img").bounding_box()["width"] > 1.5 * before
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    picture.click()
+    assert picture.locator("img").bounding_box()["width"] == before
+    page.close()
+    assert said == []
+
+
+def test_every_title_of_the_results_says_what_it_means(opened: Any) -> None:
+    heads = opened.locator("table.results thead th").all()
+    assert all(head.get_attribute("title") for head in heads)

@@ -186,7 +186,7 @@ def test_a_copy_of_the_data_is_compared_and_named() -> None:
 
 
 def test_compare_csv_is_written_only_for_published_runs(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("sparsity_jax.report.figures.DRAWINGS", ())
+    monkeypatch.setattr("sparsity_jax.report.figures.registry.DRAWINGS", ())
     write_results(tmp_path / "results.csv", [_row()])
     assert "Beside the paper" in report.build(tmp_path).read_text()
     assert (tmp_path / "compare.csv").exists()
