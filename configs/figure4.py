@@ -7,11 +7,11 @@ Runs: 3 x 40,000 steps; :renderings 3 x 40,000. In miniature give --config.scale
   run.
 Time: 2 CPU cores, estimated from the time of a step: 8 min; :renderings 8 min. H200, TPU v5e-8: not
   measured.
-Expect: Adam + L2 decays fastest. The figure itself is a simulation that no training records, so no
-  report shows it: python -m sparsity_jax.report.figures.low_gradient draws it for all
-  seven optimizers, and notebooks/selectivity_and_dynamics.ipynb goes through it with simulate of
-  sparsity_jax.sparsity.low_gradient. The runs here are its counterpart in training: the report's
-  gamma_beta_ridges and filters_alive show how fast gammas fall in them.
+Expect: up to a strength of 1e-3 Adam + L2 decays fastest, on the mean over all steps. The figure is
+  a simulation that needs no training: the report of this config shows it (low_gradient.png), and
+  python -m sparsity_jax.report figure 4 draws it, with --strengths, --phases, --steps and --seed.
+  The runs here are its counterpart in training: the report's gamma_beta_ridges and filters_alive
+  show how fast gammas fall in them.
 """
 
 from ml_collections import ConfigDict

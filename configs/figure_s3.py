@@ -6,9 +6,9 @@ Runs: 7 x 40,000 steps; :renderings 7 x 40,000. In miniature give --config.scale
   run.
 Time: 2 CPU cores, estimated from the time of a step: 19 min; :renderings 19 min. H200, TPU v5e-8:
   not measured.
-Expect: no number is published. The figure itself is a simulation that no training records, so no
-  report shows it: python -m sparsity_jax.report.figures.low_gradient draws it, for all
-  seven optimizers with L2 and weight decay. The runs here are its counterpart in training: the
+Expect: no number is published. The figure is a simulation that needs no training: the report of
+  this config shows it (low_gradient.png), and python -m sparsity_jax.report figure S3 draws it, for
+  all seven optimizers with L2 and weight decay. The runs here are its counterpart in training: the
   report's gamma_beta_ridges and filters_alive show how fast gammas fall in them.
 """
 

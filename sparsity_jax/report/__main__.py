@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from sparsity_jax import report
 from sparsity_jax.errors import UserError
+from sparsity_jax.report.figures import numbered
 from sparsity_jax.report.paper import calibration, candidates
 from sparsity_jax.storage.results import read_results
 from sparsity_jax.storage.workdir import read_config
@@ -52,8 +53,19 @@ def calibrate(arguments: Sequence[str]) -> None:
         print(f"\n{calibration.enter(new, path)} runs entered in {path}")
 
 
+def figure(arguments: Sequence[str]) -> None:
+    """Draw a figure of the paper: 1 to 5, S1 to S4."""
+    parser = _parser("figure", figure)
+    numbered.add_options(parser)
+    path, caption = numbered.write(parser.parse_args(arguments))
+    print(f"{path}\n{caption}")
+
+
 # The first argument -> what it runs; anything else is a workdir. The docstrings are the help.
-COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {"calibration": calibrate}
+COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
+    "calibration": calibrate,
+    "figure": figure,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

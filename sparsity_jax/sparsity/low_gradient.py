@@ -1,4 +1,4 @@
-"""What does a regularizer do to a scalar that hardly sees a gradient from the main objective?"""
+"""A scalar under a regularizer and next to no gradient from the main objective (Figs. 4 and S3)."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-# (steps, standard deviation): a filter at work, then a filter that has become selective. The
-# paper gives no numbers; see fading_gradients for what they must satisfy.
-PHASES: tuple[tuple[int, float], ...] = ((100, 1e-1), (2900, 1e-5))
+# (steps, standard deviation): a filter at work, then a filter that has become selective. The text
+# of the paper gives no numbers; see fading_gradients for what they must satisfy.
+PHASES: tuple[tuple[int, float], ...] = ((100, 1e-3), (2900, 1e-5))
 
 
 def fading_gradients(
@@ -30,11 +30,12 @@ def fading_gradients(
       >>> fading_gradients(jax.random.key(0), scalars=2, phases=((3, 1.0), (5, 0.0))).shape
       (8, 2)
 
-    Paper: Fig. 4 and S3; neither sigmas, steps nor start are published. What matters is sigma
-    beside two other numbers. Where :math:`\sigma \ll \lambda \theta` the regularizer dominates
+    Paper: Fig. 4 and S3; sigmas, steps and start are not in its text. What matters is sigma beside
+    two other numbers. Where :math:`\sigma \ll \lambda \theta` the regularizer dominates
     and Adam + L2 moves by the learning rate :math:`\eta` each step, whatever the strength. Where
     :math:`\sigma \gg \lambda \theta` it decays theta by :math:`\eta \lambda / \sigma` a step,
-    against :math:`\lambda` for weight decay: faster only if :math:`\sigma < \eta`.
+    against :math:`\lambda` for weight decay: faster only if :math:`\sigma < \eta`. And Adam forgets
+    a first phase of large gradients slowly: its second moment falls by a factor of 0.99 a step.
     """
     sigma = jnp.concatenate([jnp.full((steps, 1), sigma) for steps, sigma in phases])
     return sigma * jax.random.normal(key, (sigma.shape[0], scalars))

@@ -1,4 +1,4 @@
-"""Does the simulation show what the paper says about small gradients (Fig. 4, S3)?"""
+"""The simulated scalar against what the paper says about small gradients (Figs. 4 and S3)."""
 
 import doctest
 
@@ -16,14 +16,14 @@ START = jnp.ones(16)
 
 
 def paths(name: str, regularizer: str, strengths: jax.Array) -> np.ndarray:
-    """Median size of the scalars at the end, one value per strength, in one program."""
+    """Median size of the scalars over time: (strengths, steps + 1), in one program."""
 
-    def end(strength: jax.Array) -> jax.Array:
+    def path(strength: jax.Array) -> jax.Array:
         rate = default_learning_rate(name)
         optimizer = make_optimizer(name, rate, regularizer, strength)
-        return jnp.median(jnp.abs(simulate(optimizer, START, GRADIENTS)[-1]))
+        return jnp.median(jnp.abs(simulate(optimizer, START, GRADIENTS)), axis=1)
 
-    return np.asarray(jax.jit(jax.vmap(end))(strengths))
+    return np.asarray(jax.jit(jax.vmap(path))(strengths))
 
 
 def test_gradients_have_the_deviation_of_their_phase() -> None:
@@ -59,20 +59,54 @@ def test_weight_decay_is_the_same_exponential_for_every_optimizer(name: str) -> 
     np.testing.assert_allclose(path[:, 0], 0.99 ** np.arange(201), rtol=1e-5)
 
 
-def test_adam_with_l2_decays_faster_even_at_smaller_strengths() -> None:
-    """The paper's sentence on Fig. 4, strengths ten times smaller on the left."""
-    small, large = jnp.array([1e-5, 1e-4]), jnp.array([1e-4, 1e-3])
-    adam_l2 = paths("adam", "l2", small)
-    for name, regularizer in (("adam", "wd"), ("sgd", "l2"), ("sgd", "wd")):
-        assert np.all(adam_l2 < 0.5 * paths(name, regularizer, large)), (name, regularizer)
+OTHERS = (("adam", "wd"), ("sgd", "l2"), ("sgd", "wd"))
 
 
-def test_amsgrad_dampens_what_adam_does() -> None:
+@pytest.fixture(scope="module")
+def adam_l2() -> np.ndarray:
+    """The paths of Adam with L2 of 1e-5, 1e-4 and 1e-3."""
+    return paths("adam", "l2", jnp.array([1e-5, 1e-4, 1e-3]))
+
+
+@pytest.mark.parametrize(("name", "regularizer"), OTHERS)
+def test_adam_with_l2_decays_faster_on_the_whole_way(
+    name: str, regularizer: str, adam_l2: np.ndarray
+) -> None:
+    """The paper's sentence on Fig. 4 for equal strengths up to 1e-3, as means over all steps.
+
+    At 1e-2 it cannot hold: Adam moves by its learning rate, 1e-3 a step, whatever the strength.
+    """
+    others = paths(name, regularizer, jnp.array([1e-5, 1e-4, 1e-3, 1e-2]))
+    ratios = adam_l2.mean(axis=1) / others[:3].mean(axis=1)
+    assert np.all(ratios < [0.65, 0.42, 0.72])
+    assert adam_l2[-1].mean() > others[-1].mean()
+
+
+@pytest.mark.parametrize(("name", "regularizer"), OTHERS)
+def test_adam_with_l2_decays_faster_even_at_a_tenth_of_the_strength(
+    name: str, regularizer: str, adam_l2: np.ndarray
+) -> None:
+    """The same sentence, "even for smaller regularizer values": over the way at 1e-5 against 1e-4.
+
+    At 1e-4 against 1e-3 the first phase still counts: the means are equal within a tenth, and from
+    a point before the middle on Adam with L2 stays below.
+    """
+    others = paths(name, regularizer, jnp.array([1e-4, 1e-3]))
+    weak, strong = adam_l2[:2].mean(axis=1) / others.mean(axis=1)
+    assert weak < 0.72
+    assert 0.9 < strong < 1.1
+    assert np.all(adam_l2[:2, 1500:] < others[:, 1500:])
+    assert np.all(adam_l2[:2, -1] < 0.25 * others[:, -1])
+
+
+def test_amsgrad_dampens_what_adam_does(adam_l2: np.ndarray) -> None:
     """Supplement, "Sparsity with AMSGrad": a long memory of large gradients dampens L2."""
     strengths = jnp.array([1e-4, 1e-3])
-    assert np.all(paths("amsgrad", "l2", strengths) > 0.9)
-    assert np.all(paths("adam", "l2", strengths) < 0.01)
-    assert np.all(paths("rmsprop", "l2", strengths) < 0.01)
+    amsgrad, rmsprop = paths("amsgrad", "l2", strengths), paths("rmsprop", "l2", strengths)
+    assert np.all(amsgrad.mean(axis=1) > 1.5 * adam_l2[1:].mean(axis=1))
+    assert np.all(amsgrad[:, -1] > [0.6, 0.05])
+    assert np.all(adam_l2[1:, -1] < 0.01)
+    assert np.all(rmsprop[:, -1] < 0.01)
 
 
 @pytest.mark.parametrize("sigma", [1e-4, 1e-2])

@@ -1,4 +1,4 @@
-"""How do gamma and beta of a layer's filters move during training? (in the spirit of Fig. 2)
+"""Figure 2: gamma and beta of a layer's filters during training, as ridges and as maps.
 
 A filter dies when its gamma decays to zero: in the ridges a spike grows at zero, in the maps a
 line.
@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from sparsity_jax.report.aggregate import panel_labels
 from sparsity_jax.report.figures import style
@@ -94,6 +95,8 @@ def gamma_beta_ridges(records: Records, *, theme: style.Theme = style.LIGHT) -> 
                 style.panel_title(axes, labels[run], _dead(records, run))
     for line in panels:
         line[0].set_ylabel("epoch")
+        for axes in line[1:]:
+            axes.tick_params(labelleft=False)
     return figure
 
 
@@ -119,9 +122,10 @@ def _ridge(
         autolim=False,
     )
     axes.axvline(0, color=theme.ink, linewidth=0.7, linestyle=":")
-    ticks = np.linspace(0, len(kept) - 1, min(5, len(kept))).round().astype(int)
-    digits = 0 if epochs[-1] >= 10 else 2
-    axes.set_yticks(ticks, [f"{epochs[kept[tick]]:.{digits}f}" for tick in ticks])
+    marks = [mark for mark in MaxNLocator(4).tick_values(0, epochs[-1]) if mark <= epochs[-1]]
+    axes.set_yticks(
+        np.interp(marks, epochs[kept], range(len(kept))), [f"{mark:g}" for mark in marks]
+    )
     axes.grid(visible=False)
     axes.set_xlim(*span)
     axes.set_ylim(-0.3, len(kept) + 3.6)
@@ -141,10 +145,15 @@ def _dead(records: Records, run: str) -> str:
     return layer if mask is None else f"{layer}: {100 * float(np.mean(mask)):.0f} % inactive"
 
 
+def map_runs(records: Records) -> list[str]:
+    """The runs of the maps: all that figures with a panel per run show."""
+    return [run for run in records.shown if run in records.measures]
+
+
 @style.themed
 def gamma_beta_maps(records: Records, *, theme: style.Theme = style.LIGHT) -> Figure:
     """The same over time for up to eight runs: colour is the square root of the filters' share."""
-    runs = [run for run in records.shown if run in records.measures]
+    runs = map_runs(records)
     labels = panel_labels(records.rows)
     columns = min(4, len(runs))
     lines = -(-len(runs) // columns)

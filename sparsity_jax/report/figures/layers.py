@@ -105,10 +105,15 @@ def _numbers(axes: Axes, cells: np.ndarray, theme: style.Theme) -> None:
             axes.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=7, color=ink)
 
 
+def pruned_runs(records: Records) -> list[str]:
+    """The runs whose filters before and after pruning are shown."""
+    return [run for run in records.shown if run in records.pruned and records.pruned[run].layers]
+
+
 @style.themed
 def filters_kept(records: Records, *, theme: style.Theme = style.LIGHT) -> Figure:
     """Filters of every layer before pruning (outline) and after it (filled), a panel per run."""
-    runs = [run for run in records.shown if run in records.pruned and records.pruned[run].layers]
+    runs = pruned_runs(records)
     labels, marks = panel_labels(records.rows), style.marks(records.rows)
     columns = min(4, len(runs))
     lines = -(-len(runs) // columns)

@@ -1,7 +1,7 @@
-"""Which figures does a workdir get, and how do they reach the disk?
+"""The figures of a report as data: when each applies, its name, its caption, how it is drawn.
 
-Each `Drawing` says when it applies, what it is called and how it is drawn; figures are drawn,
-encoded and dropped one after the other, so memory does not grow with their number.
+Figures are drawn, encoded and dropped one after the other, so memory does not grow with their
+number.
 """
 
 from __future__ import annotations
@@ -13,28 +13,49 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from sparsity_jax.report.figures import style
+from sparsity_jax.optimizers import OPTIMIZERS
+from sparsity_jax.report.figures import low_gradient, style, universality, universality_by_batch
 from sparsity_jax.report.figures.curves import sparsity_against_error, training_curves
 from sparsity_jax.report.figures.filters import alive_runs, filters_alive
-from sparsity_jax.report.figures.gamma_beta import gamma_beta_maps, gamma_beta_ridges, ridge_runs
-from sparsity_jax.report.figures.layers import filters_kept, finished_groups, sparsity_by_layer
+from sparsity_jax.report.figures.final_norms import gamma_beta_final
+from sparsity_jax.report.figures.gamma_beta import (
+    gamma_beta_maps,
+    gamma_beta_ridges,
+    map_runs,
+    ridge_runs,
+)
+from sparsity_jax.report.figures.layers import (
+    filters_kept,
+    finished_groups,
+    pruned_runs,
+    sparsity_by_layer,
+)
 from sparsity_jax.report.figures.phase import WORDS, phase_diagram
 from sparsity_jax.report.figures.planes import SETTINGS, Setting, planes
 from sparsity_jax.report.figures.speedup import speedup_against_sparsity, timed_runs
-from sparsity_jax.report.figures.universality import universality_histograms, universality_runs
+from sparsity_jax.report.figures.universality import strength_rows, universality_histograms
 from sparsity_jax.report.loading import Records
 from sparsity_jax.storage.io import write_atomically
 
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """A figure that a report may have: `draw(records, theme=...)`, if `applies(records)`."""
+    """A figure that a report may have: `draw(records, theme=...)`, if `applies(records)`.
+
+    Attributes:
+      name: of its files.
+      title, caption: on the page.
+      draw: makes it.
+      applies: whether the records hold what it shows.
+      runs: how many runs it shows, where it may leave some out; the caption then says so.
+    """
 
     name: str
     title: str
     caption: str
     draw: Callable[..., Figure]
     applies: Callable[[Records], bool]
+    runs: Callable[[Records], int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,10 +68,11 @@ class Rendered:
     pdf: bytes
 
 
-def _some(records: Records) -> str:
-    """Says so when figures with one panel per run leave runs out."""
-    left_out = len(records.rows) - len(records.shown)
-    return f" {len(records.shown)} of {len(records.rows)} runs are shown." if left_out else ""
+def caption(drawing: Drawing, records: Records) -> str:
+    """The figure's caption, with how many of the workdir's runs it shows if not all."""
+    shown = drawing.runs(records) if drawing.runs else len(records.rows)
+    left_out = len(records.rows) - shown
+    return drawing.caption + (f" {shown} of {len(records.rows)} runs are shown." * (left_out > 0))
 
 
 def _phase_drawing(setting: Setting) -> Drawing:
@@ -63,6 +85,18 @@ def _phase_drawing(setting: Setting) -> Drawing:
         functools.partial(phase_diagram, setting=setting),
         lambda records: bool(planes(records.rows, setting)),
     )
+
+
+# Name of a config -> the optimizers whose simulation its report shows.
+LOW_GRADIENT = {"figure4": low_gradient.FIGURE_4, "figure_s3": OPTIMIZERS}
+
+
+def _config_name(records: Records) -> str:
+    return str(records.config.config.get("name")) if records.config else ""
+
+
+def _low_gradient(records: Records, *, theme: style.Theme) -> Figure:
+    return low_gradient.low_gradient(LOW_GRADIENT[_config_name(records)], theme=theme)
 
 
 DRAWINGS = (
@@ -88,6 +122,7 @@ DRAWINGS = (
         "shares. A spike at zero is made of filters that died.",
         gamma_beta_ridges,
         lambda records: bool(ridge_runs(records)),
+        lambda records: len(ridge_runs(records)),
     ),
     Drawing(
         "gamma_beta_maps",
@@ -95,6 +130,16 @@ DRAWINGS = (
         "The same as maps: colour is the square root of the share of filters.",
         gamma_beta_maps,
         lambda records: bool(ridge_runs(records)),
+        lambda records: len(map_runs(records)),
+    ),
+    Drawing(
+        "gamma_beta_final",
+        "Gamma and beta in the end",
+        "Two late layers, a row per run; heights are square roots of shares. Printed: filters "
+        "whose gamma is inactive, and filters whose beta lies above zero.",
+        gamma_beta_final,
+        lambda records: bool(map_runs(records)),
+        lambda records: len(map_runs(records)),
     ),
     Drawing(
         "training_curves",
@@ -109,7 +154,8 @@ DRAWINGS = (
         "Filters before and after pruning",
         "Outline: filters of the trained network. Filled: filters of the pruned one.",
         filters_kept,
-        lambda records: any(run in records.pruned for run in records.shown),
+        lambda records: bool(pruned_runs(records)),
+        lambda records: len(pruned_runs(records)),
     ),
     Drawing(
         "speedup_against_sparsity",
@@ -126,19 +172,40 @@ DRAWINGS = (
         "back.",
         filters_alive,
         lambda records: bool(alive_runs(records)),
+        lambda records: len(alive_runs(records)),
     ),
     Drawing(
         "universality",
         "Universality",
-        "Percentage of training images that a filter answers to; dead filters stand at zero.",
+        "Percentage of training images that a filter answers to. The hatched bar on the left of "
+        "each row: filters with universality 0, inactive, their share printed; where it leaves the "
+        "row it is cut. Seeds are pooled.",
         universality_histograms,
-        lambda records: bool(universality_runs(records)),
+        lambda records: bool(strength_rows(records)),
+        universality.shown_runs,
+    ),
+    Drawing(
+        "universality_by_batch",
+        "Universality by batch size",
+        "Percentage of training images that a filter of one of the last layers answers to, a row "
+        "per data set. The steps apart on the left: filters with universality 0, inactive, their "
+        "share printed; where they leave the panel they are cut. Seeds are pooled.",
+        universality_by_batch.universality_by_batch,
+        lambda records: bool(universality_by_batch.batch_rows(records)),
+        universality_by_batch.shown_runs,
+    ),
+    Drawing(
+        "low_gradient",
+        "The regularizer alone",
+        low_gradient.Regime().caption,
+        _low_gradient,
+        lambda records: _config_name(records) in LOW_GRADIENT,
     ),
 )
 
 
 def render(records: Records) -> Iterator[Rendered]:
-    """Draws every figure that applies, one at a time."""
+    """Draw every figure that applies, one at a time."""
     for drawing in DRAWINGS:
         if not drawing.applies(records):
             continue
@@ -147,13 +214,12 @@ def render(records: Records) -> Iterator[Rendered]:
         twin = drawing.draw(records, theme=style.DARK)
         style.same_places(twin, figure)
         dark = style.png(twin, style.DARK)
-        per_run = drawing.name in {"gamma_beta_ridges", "gamma_beta_maps", "filters_kept"}
-        caption = drawing.caption + (_some(records) if per_run else "")
-        yield Rendered(dataclasses.replace(drawing, caption=caption), light, dark, pdf)
+        captioned = dataclasses.replace(drawing, caption=caption(drawing, records))
+        yield Rendered(captioned, light, dark, pdf)
 
 
 def write(rendered: Rendered, folder: Path) -> list[Path]:
-    """Writes one figure as PNG and PDF into the folder."""
+    """Write one figure as PNG and PDF into the folder."""
     paths = [folder / f"{rendered.drawing.name}.{kind}" for kind in ("png", "pdf")]
     for path, content in zip(paths, (rendered.light, rendered.pdf), strict=True):
         write_atomically(path, content)
@@ -161,7 +227,7 @@ def write(rendered: Rendered, folder: Path) -> list[Path]:
 
 
 def remove_stale(folder: Path, rendered: Sequence[Rendered]) -> None:
-    """Removes figures of ours that an earlier build left and that no longer apply.
+    """Remove figures of ours that an earlier build left and that no longer apply.
 
     Files that a build which was killed had begun to write go too.
     """

@@ -1,4 +1,4 @@
-"""What do our pictures look like: colours, marks, sizes, light and dark.
+"""Look of the figures: colours, marks, sizes, light and dark.
 
 One colour per optimizer wherever it appears (Okabe and Ito's palette, which colour-blind readers
 can tell apart), one line, marker and hatch per regularizer, a paler tone for weaker strengths.
@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
@@ -36,8 +37,8 @@ LINES = {"l2": "-", "wd": (0, (5, 1.5)), "none": (0, (1, 1.4))}
 MARKERS = {"l2": "o", "wd": "s", "none": "X"}
 HATCHES = {"l2": "", "wd": "////", "none": "...."}
 VIRIDIS, CIVIDIS = mpl.colormaps["viridis"], mpl.colormaps["cividis"]  # on any ground
-PAGE = 7.0  # inches: the text width of a page
-DPI = 130
+PAGE = 5.2  # inches: letters stay legible where a column of 3.3 inches shows the figure
+DPI = 175
 FINE_DPI = 195  # of maps with smooth colours, which a palette would break into steps
 
 
@@ -222,10 +223,18 @@ def legend_columns(labels: Sequence[str], most: int = 4, *, width: float = PAGE)
     return max(1, min(most, len(labels), int(width / (0.06 * widest + 0.55))))
 
 
+def wrapped(text: str, width: float, size: float = 8.5) -> str:
+    """User's text in lines that are no wider than `width` inches in bold letters of this size."""
+    letters = max(8, int(72 * width / (0.66 * size)))
+    return plain("\n".join(textwrap.wrap(text, letters)), 4 * letters)
+
+
 def panel_title(axes: Axes, label: str, below: str) -> None:
-    """A small panel's title in two lines, the first one user's text in letters that fit."""
-    size = 8.0 if len(label) <= 20 else 6.6
-    axes.set_title(f"{plain(label, 28)}\n{below}", fontsize=size)
+    """A small panel's title: user's text in lines that fit the panel, and a line below it."""
+    place, figure = axes.get_subplotspec(), axes.get_figure()
+    columns = place.get_gridspec().ncols if place else 1
+    width = (figure.get_figwidth() if isinstance(figure, Figure) else PAGE) / columns - 0.15
+    axes.set_title(f"{wrapped(label, width, 7.0)}\n{below}", fontsize=7.0)
 
 
 def _rank(row: RunResult) -> tuple[float, int, str]:

@@ -1,4 +1,4 @@
-"""Do figures show what the records hold, in one set of colours, and leave no state behind?"""
+"""Figures show what the records hold, in one set of colours, and leave no state behind."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_shares_count_every_number_once(values: list[float]) -> None:
 def test_drawing_leaves_matplotlib_as_it_was_and_needs_no_pyplot() -> None:
     code = (
         "import sys, sparsity_jax.report, matplotlib; "
-        "from sparsity_jax.report import style; "
+        "from sparsity_jax.report.figures import style; "
         "before = matplotlib.rcParams.copy(); "
         "draw = style.themed(lambda *, theme: style.figure(2, 2)); draw(theme=style.DARK); "
         "assert matplotlib.rcParams.copy() == before; assert 'matplotlib.pyplot' not in sys.modules"
