@@ -33,8 +33,8 @@ from sparsity_jax.data.files.cache import read_cache
 from sparsity_jax.data.sources.tfds_arrays import prepared_folders
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage import completion, lock
-from sparsity_jax.storage import workdir as workdirs
 from sparsity_jax.storage.checkpoints import checkpoint_problem
+from sparsity_jax.storage.config_record import read_record
 from sparsity_jax.storage.history import cut_off_line, read_history
 from sparsity_jax.storage.results import read_results
 from sparsity_jax.training import DeviceDataset, init_state, train_steps
@@ -113,7 +113,7 @@ def _workdir(folder: Path) -> Iterator[Finding]:
     runs = sorted((folder / "runs").glob("*"))
     any_finished = any((run / completion.NAME).exists() for run in runs)
     for name, read, due in (
-        ("config.json", lambda path: workdirs.read_record(path.parent), True),
+        ("config.json", lambda path: read_record(path.parent), True),
         ("results.csv", read_results, any_finished),
         ("history.jsonl", read_history, any_finished),
     ):
@@ -121,7 +121,7 @@ def _workdir(folder: Path) -> Iterator[Finding]:
     if cut_off_line(folder / "history.jsonl"):
         yield False, "history.jsonl ends in a cut-off line; the same command again mends it"
     for run in runs:
-        problem = completion.problem(run)
+        _, problem = completion.verify_run(run)
         yield (not problem, problem) if problem else _progress(run)
 
 
@@ -172,11 +172,11 @@ def _trained() -> tuple[float, list[np.ndarray]]:
     noise = Dataset("noise", images, labels, images[:20], labels[:20], ("dark", "bright"))
     config = default_config()
     config.data, config.width = "cifar10", "0.0625"  # any set that needs no further settings
-    job = make_run(expand(config)[0], noise, DeviceDataset.of(noise), Path())
-    state = init_state(job.program, job.hparams)
-    state = train_steps(job.program, job.hparams, job.corpus, state, until=_STEPS // 2)
+    run = make_run(expand(config)[0], noise, DeviceDataset.of(noise), Path())
+    state = init_state(run.program, run.hparams)
+    state = train_steps(run.program, run.hparams, run.data, state, until=_STEPS // 2)
     half = float(state.loss_sum)
-    state = train_steps(job.program, job.hparams, job.corpus, state, until=_STEPS)
+    state = train_steps(run.program, run.hparams, run.data, state, until=_STEPS)
     loss = (float(state.loss_sum) - half) / (_STEPS - _STEPS // 2)
     return loss, [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]
 

@@ -29,7 +29,7 @@ from ml_collections import config_flags
 
 from sparsity_jax.distributed import determinism
 from sparsity_jax.distributed import preemption as interruption
-from sparsity_jax.distributed.processes import SINGLE_PROCESS, ProcessInfo, join
+from sparsity_jax.distributed.processes import initialize
 from sparsity_jax.distributed.shards import WHOLE, Shard, parse_shard
 from sparsity_jax.errors import UserError
 from sparsity_jax.experiment import run as experiment
@@ -47,16 +47,11 @@ def main() -> int:
         workdir = Path(values.workdir or f"runs/{config.name}")
         if config.get("deterministic"):
             determinism.demand()
-        shard, host = _place(values)
+        invocation = experiment.Invocation(
+            command, overwrite=values.overwrite, shard=_shard(values)
+        )
         with interruption.raising():
-            experiment.run(
-                config,
-                workdir,
-                overwrite=values.overwrite,
-                command=command,
-                shard=shard,
-                host=host,
-            )
+            experiment.run(config, workdir, invocation)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -91,18 +86,17 @@ def _parse(argv: Sequence[str]) -> flags.FlagValues:
     return values
 
 
-def _place(values: flags.FlagValues) -> tuple[Shard, ProcessInfo]:
-    """Which part of the grid is this process's, alone or among hosts that work together."""
+def _shard(values: flags.FlagValues) -> Shard:
+    """The part of the runs that this process trains, alone or joined to others."""
     if values.share is None:
         process = values.process and parse_shard(values.process, flag="--process")
-        host = join(values.coordinator, process or None)
-        together = values.config.get("split") == "batch"  # on the same runs
-        return WHOLE if together else Shard(host.index, host.count), host
+        joined = initialize(values.coordinator, process or None)
+        return WHOLE if values.config.get("split") == "batch" else joined  # all train the same runs
     if values.coordinator or values.process:
         raise UserError("--share is for processes that do not know of each other; leave it out")
     if values.overwrite:
         raise UserError("--overwrite would remove what other shares wrote; give one of the two")
-    return parse_shard(values.share), SINGLE_PROCESS
+    return parse_shard(values.share)
 
 
 def _one_line(error: Exception) -> str:

@@ -7,9 +7,8 @@ import pytest
 from sparsity_jax import doctor
 from sparsity_jax.data import Dataset
 from sparsity_jax.data.files.cache import write_cache
-from sparsity_jax.storage import workdir as workdirs
 from sparsity_jax.storage.checkpoints import Checkpoints
-from sparsity_jax.storage.workdir import ConfigRecord
+from sparsity_jax.storage.config_record import ConfigRecord, write_record
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def test_a_damaged_checkpoint_of_an_unfinished_run_is_named(tmp_path, monkeypatc
     with Checkpoints(folder) as checkpoints:
         for step in (20, 9):
             checkpoints.save(step, state, arrays={}, notes={"seconds": 1.5})
-    workdirs.write_record(tmp_path, ConfigRecord({"name": "a"}))
+    write_record(tmp_path, ConfigRecord({"name": "a"}))
     assert doctor.main([f"--workdir={tmp_path}"]) == 0
     said = capsys.readouterr().out
     assert "run adam: not finished, sound checkpoint at step 20" in said

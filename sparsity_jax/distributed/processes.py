@@ -1,13 +1,19 @@
-"""Which process of how many is this, when hosts work together, and how do they stop together?
+"""Processes that work together: who this one is, and how they stop together.
 
 One process runs on every host; `jax.distributed` introduces them and ends all of them when one dies
-(its heartbeats stop). They share one workdir, as on any cluster. What a signal or an error does to
-one of them the others learn from a notice there: a small file, seen at their next look.
+(its heartbeats stop). They share one workdir, as on any cluster. A joined process is a shard of the
+groups whose index and count come from `jax.distributed`. What a signal or an error does to one of
+them the others learn from a notice in the workdir: a small file, seen at their next look.
+
+JAX's own preemption sync point is not used: it wants every process to pass the same steps (shards
+train different runs), knows SIGTERM only (not SIGINT, nor a failure), and its handler would replace
+ours, which also stops a process that is not training.
 """
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import importlib.util
 import json
 import os
@@ -46,9 +52,20 @@ class ProcessInfo(NamedTuple):
 
 
 SINGLE_PROCESS = ProcessInfo()
+_this_process = SINGLE_PROCESS  # set once, by `initialize`, as jax.distributed's own state is
 
 
-def join(coordinator: str | None = None, process: Shard | None = None) -> ProcessInfo:
+def this_process() -> ProcessInfo:
+    """This process, as `initialize` has joined it to others.
+
+    Example:
+      >>> this_process()
+      ProcessInfo(index=0, count=1, token='')
+    """
+    return _this_process
+
+
+def initialize(coordinator: str | None = None, process: Shard | None = None) -> Shard:
     """Meet the other processes, if there are any; call it before anything else of JAX.
 
     Args:
@@ -56,22 +73,29 @@ def join(coordinator: str | None = None, process: Shard | None = None) -> Proces
       process: which process of how many this is; goes with `coordinator`.
 
     Returns:
-      `SINGLE_PROCESS` unless both are given, or the environment is that of a job of several
-      processes: a SLURM step of several tasks, a TPU slice, JAX_COORDINATOR_ADDRESS on Kubernetes.
+      The shard that this process is; `WHOLE` unless both are given, or the environment is that of a
+      job of several processes: a SLURM step of several tasks, a TPU slice, JAX_COORDINATOR_ADDRESS
+      on Kubernetes.
 
     Raises:
       UserError: the processes could not meet.
 
     Example:
-      >>> join()
-      ProcessInfo(index=0, count=1, token='')
+      >>> initialize()
+      Shard(index=0, count=1)
     """
+    global _this_process
     if (coordinator is None) != (process is None):
         raise UserError("--coordinator=HOST:PORT and --process=I/N go together; give both")
-    if coordinator is None and not announced(os.environ):
-        return SINGLE_PROCESS
-    # Its own handler of SIGTERM would replace ours, which keeps a checkpoint.
-    jax.config.update("jax_enable_preemption_service", False)
+    if coordinator is not None or announced(os.environ):
+        _meet(coordinator, process)
+        if jax.process_count() > 1:
+            _this_process = ProcessInfo(jax.process_index(), jax.process_count(), _token())
+    return Shard(_this_process.index, _this_process.count)
+
+
+def _meet(coordinator: str | None, process: Shard | None) -> None:
+    jax.config.update("jax_enable_preemption_service", False)  # see above
     try:
         jax.distributed.initialize(
             coordinator,
@@ -82,11 +106,13 @@ def join(coordinator: str | None = None, process: Shard | None = None) -> Proces
     except (RuntimeError, ValueError, OSError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"the processes could not meet: {first}") from None
-    if jax.process_count() == 1:
-        return SINGLE_PROCESS
+
+
+def _token() -> str:
+    """Eight random bytes that all processes of this start agree on, in hexadecimal."""
     drawn = np.frombuffer(secrets.token_bytes(8), np.uint8)
-    token = np.asarray(multihost_utils.broadcast_one_to_all(drawn)).astype(np.uint8)
-    return ProcessInfo(jax.process_index(), jax.process_count(), token.tobytes().hex())
+    agreed = np.asarray(multihost_utils.broadcast_one_to_all(drawn)).astype(np.uint8)
+    return agreed.tobytes().hex()
 
 
 def announced(environment: Mapping[str, str]) -> bool:
@@ -107,52 +133,69 @@ def announced(environment: Mapping[str, str]) -> bool:
 
 
 StopSignal = Callable[[], BaseException | None]
+_stop_elsewhere: contextvars.ContextVar[StopSignal] = contextvars.ContextVar("stop_elsewhere")
+
+
+def stop_elsewhere() -> BaseException | None:
+    """Return what has ended another process of this start, as the exception to raise here, or None.
+
+    Its caller keeps what it has before it raises. Outside of `stopping_together`: None.
+    """
+    signal = _stop_elsewhere.get(None)
+    return None if signal is None else signal()
 
 
 @contextlib.contextmanager
-def stopping_together(host: ProcessInfo, workdir: Path) -> Iterator[StopSignal]:
-    """While this lasts, what ends one process is told to the others.
+def stopping_together(process: ProcessInfo, workdir: Path) -> Iterator[StopSignal]:
+    """Tell the others what ends one process; while this lasts, `stop_elsewhere` hears of them.
+
+    Args:
+      process: this one.
+      workdir: where the notices lie.
 
     Yields:
-      A function that tells what has ended another process, as the exception to raise here, or
-      None. Its caller keeps what it has before it raises.
+      What `stop_elsewhere` calls.
 
     Example:
-      >>> with stopping_together(host, workdir) as stop_signal:
-      ...     print(stop_signal())
-      None
+      >>> with stopping_together(SINGLE_PROCESS, Path()) as signal:
+      ...     print(signal(), stop_elsewhere())
+      None None
     """
-    notice = workdir / f".stop-{host.token}"
+    notice = workdir / f".stop-{process.token}"
 
-    def stop_signal() -> BaseException | None:
-        return _read(notice) if host.count > 1 else None
+    def signal() -> BaseException | None:
+        return _read(notice) if process.count > 1 else None
 
+    token = _stop_elsewhere.set(signal)
     try:
-        with _explained(host):
-            yield stop_signal
+        with _explained(process):
+            yield signal
     except BaseException as error:
-        if host.count > 1 and workdir.is_dir():
-            _write(notice, host, error)
+        if process.count > 1 and workdir.is_dir():
+            _write(notice, process, error)
         raise
+    finally:
+        _stop_elsewhere.reset(token)
 
 
 @contextlib.contextmanager
-def _explained(host: ProcessInfo) -> Iterator[None]:
-    """What JAX raises when a process is lost in the middle of a sum over all, as one line."""
+def _explained(process: ProcessInfo) -> Iterator[None]:
+    """Say in one line what JAX raises when a process is lost in the middle of a sum over all."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
-        if host.count == 1:
+        if process.count == 1:
             raise
         said = str(error).rpartition("Error dispatching computation: ")[2].splitlines()[0]
         raise UserError(
-            f"process {host.index} of {host.count} cannot go on ({said[:200]}); if another process "
-            "has died, its output tells why; the same command goes on from the last checkpoint"
+            f"process {process.index} of {process.count} cannot go on ({said[:200]}); if another "
+            "process has died, its output tells why; the same command goes on from the last "
+            "checkpoint"
         ) from error
 
 
 def sync_stop(own: BaseException | None) -> BaseException | None:
-    """What any process stops for: all who ask together get an answer, and stop at the same step.
+    """Agree on what any process stops for; all call it at the same step, and stop there together.
 
     Args:
       own: what this process would stop for, or None.
@@ -171,10 +214,10 @@ def forget_notices(workdir: Path) -> None:
         notice.unlink(missing_ok=True)
 
 
-def _write(notice: Path, host: ProcessInfo, error: BaseException) -> None:
+def _write(notice: Path, process: ProcessInfo, error: BaseException) -> None:
     """Tell why this process ends, unless another has told before."""
     signum = getattr(error, "signum", None)
-    said = f"process {host.index} of {host.count} ended: {type(error).__name__}: {error}"
+    said = f"process {process.index} of {process.count} ended: {type(error).__name__}: {error}"
     with contextlib.suppress(OSError), notice.open("x") as file:
         file.write(json.dumps({"signal": signum, "said": said}))
 

@@ -1,4 +1,4 @@
-"""How does a trained run's network get smaller: chosen, folded, pruned, fine-tuned, timed?"""
+"""Pruning of a measured run: filters chosen, folded, cut, the rest fine-tuned and timed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from sparsity_jax.data.augment import as_tested
+from sparsity_jax.experiment.measure import GAMMA_THRESHOLD, MeasuredRun
 from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import logits
 from sparsity_jax.pruning import (
@@ -26,20 +27,26 @@ from sparsity_jax.pruning import (
     zero,
 )
 from sparsity_jax.storage.models import save_model
-from sparsity_jax.storage.pruned import Counts, FileSizes, Folded, PrunedRecord, Timing
+from sparsity_jax.storage.pruned import (
+    Counts,
+    FileSizes,
+    Folded,
+    PrunedRecord,
+    Timing,
+    write_pruned,
+)
 from sparsity_jax.training import DeviceDataset, Score, StreamingDataset, TrainState, evaluate
 from sparsity_jax.training.finetune import finetune
 from sparsity_jax.training.run import Run
 
-GAMMA_THRESHOLD = 1e-3  # Sec. 2.1, "sparsity by scale"
 COMPARED_IMAGES = 500  # on which logits are compared
 
 Variables = Mapping[str, Any]
 Network = tuple[Plan, Variables]
-AnyCorpus = DeviceDataset | StreamingDataset
+AnyDataset = DeviceDataset | StreamingDataset
 
 
-class PrunedRun(NamedTuple):
+class PrunedNetwork(NamedTuple):
     """A smaller network, how well it does, and what is worth writing down about it."""
 
     plan: Plan
@@ -48,7 +55,24 @@ class PrunedRun(NamedTuple):
     record: PrunedRecord
 
 
-def prune_run(run: Run, state: TrainState) -> PrunedRun:
+class PrunedRun(NamedTuple):
+    """A measured run, and its smaller network; None for a run that diverged."""
+
+    measured: MeasuredRun
+    network: PrunedNetwork | None
+
+
+def prune_run(measured: MeasuredRun) -> PrunedRun:
+    """Prune a run's network and write its `pruned.json`; a diverged run is left as it is."""
+    trained = measured.trained
+    if trained.status != "finished":
+        return PrunedRun(measured, None)
+    network = prune_network(trained.run, trained.state)
+    write_pruned(trained.run.folder / "pruned.json", network.record)
+    return PrunedRun(measured, network)
+
+
+def prune_network(run: Run, state: TrainState) -> PrunedNetwork:
     """Prune a run's network as its config asks, and measure what that changed and bought.
 
     Filters go by `criterion`: by default those with |gamma| < 1e-3. In mode 'author' their beta
@@ -67,17 +91,17 @@ def prune_run(run: Run, state: TrainState) -> PrunedRun:
     exact = run.config.prune_mode == "exact"
     prepared = fold_constants(plan, variables, keep) if exact else variables
     masked, pruned = (plan, zero(prepared, keep)), prune(plan, prepared, keep)
-    before = _score(pruned, run.corpus)
-    steps = run.config.finetune_steps(run.corpus.train_size)
+    before = _score(pruned, run.data)
+    steps = run.config.finetune_steps(run.data.train_size)
     final = (pruned[0], finetune(run, state, keep, pruned, steps=steps)) if steps else pruned
-    score = _score(final, run.corpus) if steps else before
+    score = _score(final, run.data) if steps else before
     save_model(run.folder / "pruned", *final)
     record = PrunedRecord(
         threshold=GAMMA_THRESHOLD,
-        test_error=_score((plan, variables), run.corpus).error,
-        masked_test_error=_score(masked, run.corpus).error,
+        test_error=_score((plan, variables), run.data).error,
+        masked_test_error=_score(masked, run.data).error,
         pruned_test_error=score.error,
-        max_logit_difference=_logit_difference(run.corpus, masked, pruned),
+        max_logit_difference=_logit_difference(run.data, masked, pruned),
         dense=_counts(plan),
         pruned=_counts(final[0]),
         layers={
@@ -92,7 +116,7 @@ def prune_run(run: Run, state: TrainState) -> PrunedRun:
         file_bytes=_file_bytes(run.folder, (plan, variables)),
         latency=_latency(run, (plan, variables), final),
     )
-    return PrunedRun(*final, score, record)
+    return PrunedNetwork(*final, score, record)
 
 
 def _chosen(run: Run, variables: Variables) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -107,28 +131,26 @@ def _chosen(run: Run, variables: Variables) -> tuple[dict[str, Any], tuple[str, 
     return without_empty_layers(keep, variables)
 
 
-def _score(network: Network, corpus: AnyCorpus) -> Score:
-    images, labels = corpus.test_images, corpus.test_labels
-    return evaluate(*network, images, labels, mean=corpus.mean, std=corpus.std)
+def _score(network: Network, data: AnyDataset) -> Score:
+    images, labels = data.test_images, data.test_labels
+    return evaluate(*network, images, labels, mean=data.mean, std=data.std)
 
 
-def _test_images(corpus: AnyCorpus, plan: Plan) -> jax.Array:
-    images, size = corpus.test_images[:COMPARED_IMAGES], plan.input_shape[:2]
-    return as_tested(images, size=size, mean=corpus.mean, std=corpus.std)
+def _test_images(data: AnyDataset, plan: Plan) -> jax.Array:
+    images, size = data.test_images[:COMPARED_IMAGES], plan.input_shape[:2]
+    return as_tested(images, size=size, mean=data.mean, std=data.std)
 
 
-def _logit_difference(corpus: AnyCorpus, *networks: Network) -> float:
+def _logit_difference(data: AnyDataset, *networks: Network) -> float:
     """Largest difference of two networks' logits on real images."""
     compiled = jax.jit(logits, static_argnums=0)
-    images = _test_images(corpus, networks[0][0])
+    images = _test_images(data, networks[0][0])
     first, second = (compiled(plan, variables, images) for plan, variables in networks)
     return float(jnp.max(jnp.abs(first - second)))
 
 
 def _fold_error(run: Run, variables: Variables, keep: Mapping[str, Any]) -> Folded:
-    found = fold_error(
-        run.program.plan, variables, keep, _test_images(run.corpus, run.program.plan)
-    )
+    found = fold_error(run.program.plan, variables, keep, _test_images(run.data, run.program.plan))
     return Folded(**dataclasses.asdict(found))
 
 

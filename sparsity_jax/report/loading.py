@@ -18,11 +18,11 @@ import numpy as np
 from sparsity_jax.errors import UserError
 from sparsity_jax.report.aggregate import representatives
 from sparsity_jax.storage import completion
+from sparsity_jax.storage.config_record import ConfigRecord, read_config
 from sparsity_jax.storage.history import cut_off_line, iterate_history
 from sparsity_jax.storage.measurements import Measurements, read_measurements
 from sparsity_jax.storage.pruned import PrunedRecord, read_pruned
 from sparsity_jax.storage.results import RunResult, read_results
-from sparsity_jax.storage.workdir import ConfigRecord, read_config
 
 SHOWN_RUNS = 8  # runs that figures with one panel per run have room for
 TIMES = 60  # moments of gamma and beta kept for a run that figures show

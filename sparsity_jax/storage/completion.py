@@ -1,8 +1,8 @@
-"""Which runs are finished, and are their files still what was written?
+"""Run records: which runs are finished, with a digest of every file that they left.
 
 A run is finished once its folder holds `finished.json`, which is written last: the run's row, its
 lines of history.jsonl, and a digest of every other file of the folder. results.csv and
-history.jsonl are views of these seals: they can be written again at any time, so neither a crash
+history.jsonl are views of these records: they can be written again at any time, so neither a crash
 nor an accident loses them, and a changed cell is noticed.
 """
 
@@ -15,11 +15,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sparsity_jax.config.run_config import RunConfig
 from sparsity_jax.storage.io import file_digest, json_digest, write_atomically
 from sparsity_jax.storage.results import RunResult, decode_row, encode_results, encode_row
 
 NAME = "finished.json"
-_NOT_SEALED = {"checkpoints", "damaged", NAME}
+_NOT_COVERED = {"checkpoints", "damaged", NAME}
+_MALFORMED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +33,19 @@ class RunRecord:
     notes: tuple[str, ...] = ()
 
 
-def sweep(folder: Path) -> None:
+def settings_digest(config: RunConfig) -> str:
+    """Digest of everything that a run was asked for."""
+    return json_digest(dataclasses.asdict(config))
+
+
+def remove_leftovers(folder: Path) -> None:
     """Remove what a process that was killed left half written in a run's folder.
 
-    A seal would cover it, and sizes of files count it, as if it were a result.
+    A record would cover it, and sizes of files count it, as if it were a result.
     """
     for path in sorted(folder.rglob(".*")):
-        if path.parts[len(folder.parts)] in _NOT_SEALED:
-            continue  # Orbax tidies up for itself
+        if path.parts[len(folder.parts)] in _NOT_COVERED:
+            continue  # Orbax removes its own
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -50,8 +57,8 @@ def write_run_record(folder: Path, record: RunRecord, *, of: str) -> None:
 
     Args:
       folder: the run's.
-      seal: what to keep.
-      of: a digest of the run's settings; `read_run_record` must be given the same.
+      record: what to keep.
+      of: the digest of the run's settings; `read_run_record` must be given the same.
     """
     content = {
         "of": of,
@@ -60,81 +67,79 @@ def write_run_record(folder: Path, record: RunRecord, *, of: str) -> None:
         "notes": list(record.notes),
         "files": {name: file_digest(folder / name) for name in _files(folder)},
     }
-    sealed = {"digest": json_digest(content), **content}
-    write_atomically(folder / NAME, (json.dumps(sealed, indent=1) + "\n").encode())
+    signed = {"digest": json_digest(content), **content}
+    write_atomically(folder / NAME, (json.dumps(signed, indent=1) + "\n").encode())
 
 
 def read_run_record(folder: Path, *, of: str) -> RunRecord | None:
-    """A run's seal if it is finished and every file is what was written, else None.
+    """Read a run's record if it is finished and every file is what was written, else None.
 
     What is damaged is named on stderr: the run's end is then computed again from its checkpoint.
     """
-    if not (folder / NAME).exists():
-        return None
-    wrong = problem(folder, of=of)
-    if wrong:
-        print(f"warning: {wrong}; it is made again", file=sys.stderr)
-        return None
-    content = json.loads((folder / NAME).read_text())
-    return RunRecord(decode_row(content["row"]), tuple(content["lines"]), tuple(content["notes"]))
+    record, problem = verify_run(folder, of=of)
+    if problem:
+        print(f"warning: {problem}; it is made again", file=sys.stderr)
+    return record
 
 
-def problem(folder: Path, *, of: str | None = None) -> str:
-    """What is wrong with a run that calls itself finished; '' if nothing, or not finished.
+def verify_run(folder: Path, *, of: str | None = None) -> tuple[RunRecord | None, str]:
+    """Read a run's record and verify every file that it covers, once.
 
     Args:
       folder: the run's.
-      of: a digest of the settings that it should have, where they are known.
+      of: the digest of the settings that it should have, where they are known.
+
+    Returns:
+      (record, '') of a sound run; (None, what is wrong with it) of one that calls itself finished
+      and is damaged; (None, '') of one that is not finished.
     """
     path = folder / NAME
     if not path.exists():
-        return ""
+        return None, ""
     try:
         content = json.loads(path.read_text())
-        sealed = content.pop("digest", None) if isinstance(content, dict) else None
-        if sealed is None or sealed != json_digest(content):
-            return f"{path} is not what was written"
+        signed = content.pop("digest", None) if isinstance(content, dict) else None
+        if signed is None or signed != json_digest(content):
+            return None, f"{path} is not what was written"
         if of not in (None, content["of"]):
-            return f"{path} belongs to a run with other settings"
+            return None, f"{path} belongs to a run with other settings"
         for name, digest in content["files"].items():
             if not (folder / name).is_file() or file_digest(folder / name) != digest:
-                return f"{folder / name} is missing or not what was written"
-        decode_row(content["row"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return f"{path} is damaged ({str(error)[:200]})"
-    return ""
+                return None, f"{folder / name} is missing or not what was written"
+        row, lines, notes = decode_row(content["row"]), content["lines"], content["notes"]
+        return RunRecord(row, tuple(lines), tuple(notes)), ""
+    except _MALFORMED as error:
+        return None, f"{path} is damaged ({str(error)[:200]})"
 
 
-def views(completion: Sequence[RunRecord]) -> Mapping[str, bytes]:
+def views(records: Sequence[RunRecord]) -> Mapping[str, bytes]:
     """The content of results.csv and of history.jsonl that these finished runs make."""
-    lines = "".join(f"{line}\n" for record in completion for line in record.lines)
+    lines = "".join(f"{line}\n" for record in records for line in record.lines)
     return {
-        "results.csv": encode_results([record.result for record in completion]).encode(),
+        "results.csv": encode_results([record.result for record in records]).encode(),
         "history.jsonl": lines.encode(),
     }
 
 
-def stale_views(workdir: Path, completion: Sequence[RunRecord]) -> list[str]:
-    """The views whose files are not what these seals make."""
-    return [
-        name for name, content in views(completion).items() if _content(workdir / name) != content
-    ]
+def stale_views(workdir: Path, records: Sequence[RunRecord]) -> list[str]:
+    """The views whose files are not what these records make."""
+    return [name for name, content in views(records).items() if _content(workdir / name) != content]
 
 
-def write_views(workdir: Path, completion: Sequence[RunRecord]) -> None:
+def write_views(workdir: Path, records: Sequence[RunRecord]) -> None:
     """Bring results.csv and history.jsonl into line with the finished runs."""
-    contents = views(completion)
-    for name in stale_views(workdir, completion):
+    contents = views(records)
+    for name in stale_views(workdir, records):
         write_atomically(workdir / name, contents[name])
 
 
 def _files(folder: Path) -> list[str]:
-    """The run's files that a seal covers, relative to its folder."""
+    """The run's files that its record covers, relative to its folder."""
     inside = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     return sorted(
         path.as_posix()
         for path in inside
-        if path.parts[0] not in _NOT_SEALED and not path.name.endswith(".tmp")
+        if path.parts[0] not in _NOT_COVERED and not path.name.endswith(".tmp")
     )
 
 

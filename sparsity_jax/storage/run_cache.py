@@ -58,7 +58,7 @@ def keep(store: Path, folder: Path, *, key: str, of: str) -> bool:
       the run itself is safe in its workdir.
     """
     entry = store / key
-    if not (folder / completion.NAME).exists() or completion.problem(folder, of=of):
+    if not (folder / completion.NAME).exists() or completion.verify_run(folder, of=of)[1]:
         return False
     try:
         if os.path.lexists(entry):
@@ -107,7 +107,7 @@ def _wrong(entry: Path, key: str) -> str:
     """Why an entry is not a sound run of this key; '' if it is."""
     if not (entry / completion.NAME).is_file():
         return "is not a stored run"
-    return completion.problem(entry, of=key)
+    return completion.verify_run(entry, of=key)[1]
 
 
 def _place(

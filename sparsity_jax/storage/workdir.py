@@ -1,214 +1,272 @@
-"""May this workdir be used for this config: is it new, unfinished, finished, or another's?"""
+"""Workdir: one experiment's folder, with its lock, its finished runs, and the views of them.
+
+Several processes may share a workdir, each with a shard of its groups of runs. `Workdir` is the
+experiment's folder as one of them sees it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import importlib.metadata
-import json
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-import jax
-
-from sparsity_jax import __version__
+from sparsity_jax.config.run_config import RunConfig
+from sparsity_jax.distributed import processes
+from sparsity_jax.distributed.shards import WHOLE, Shard
 from sparsity_jax.errors import UserError
-from sparsity_jax.storage.completion import RunRecord, stale_views
-from sparsity_jax.storage.io import _read_json, json_digest, plain, write_atomically
+from sparsity_jax.storage import completion, folder, lock, run_cache
+from sparsity_jax.storage.completion import RunRecord, settings_digest
+from sparsity_jax.storage.config_record import made_with, write_record
 
-FORMAT = 1  # of the workdir; raise it when an older version could misread a newer one's
-OURS = (
-    "config.json",
-    "results.csv",
-    "history.jsonl",
-    "runs",
-    "figures",
-    "report.html",
-    "compare.csv",
-)
-
-
-def check(workdir: Path, config: Mapping[str, Any], *, overwrite: bool = False) -> None:
-    """Refuse a workdir that holds another config's results, or that cannot be written to.
-
-    Raises:
-      UserError: the fields that differ, or why nothing can be written; nothing has changed.
-    """
-    _check_writable(workdir)
-    record = workdir / "config.json"
-    if overwrite or not record.exists():
-        return
-    there, wanted = read_record(workdir)["config"], plain(config)
-    differing = sorted(
-        field for field in {*there, *wanted} if there.get(field) != wanted.get(field)
-    )
-    if differing:
-        changes = "; ".join(
-            f"{field}: {there.get(field)!r} there, {wanted.get(field)!r} now" for field in differing
-        )
-        raise UserError(
-            f"{workdir} holds the results of another config ({changes}); give another --workdir, "
-            "or --overwrite to start anew"
-        )
-
-
-def is_whole(workdir: Path, finished: Sequence[RunRecord]) -> bool:
-    """Whether a workdir whose runs are all finished needs nothing more; says what it lacks."""
-    stale = stale_views(workdir, finished)
-    for name in stale:
-        print(
-            f"warning: {workdir / name} is missing or not what was written; it is made again from "
-            "the runs' records",
-            file=sys.stderr,
-        )
-    return not stale and (workdir / "report.html").exists()
-
-
-def reopen(workdir: Path) -> None:
-    """Prepare to go on: a report of an earlier state must not stand beside newer results."""
-    (workdir / "report.html").unlink(missing_ok=True)
-
-
-def clear(workdir: Path) -> None:
-    """Remove what an experiment writes into a workdir, and nothing else."""
-    for path in (workdir / name for name in OURS):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    clear_parts(workdir)
-
-
-def clear_parts(workdir: Path) -> None:
-    """Remove the histories of the shares, once history.jsonl holds what they hold."""
-    for path in workdir.glob("history.*-of-*.jsonl"):
-        path.unlink(missing_ok=True)
-
-
-def write_record(workdir: Path, record: ConfigRecord) -> None:
-    """Write config.json, with the format's number and a digest of everything in it."""
-    content = {"format": FORMAT, **plain(dataclasses.asdict(record))}
-    sealed = {"digest": json_digest(content), **content}
-    write_atomically(workdir / "config.json", (json.dumps(sealed, indent=2) + "\n").encode())
-
-
-def read_record(workdir: Path) -> Mapping[str, Any]:
-    """The content of config.json.
-
-    Raises:
-      UserError: it is damaged, or a newer version wrote it.
-    """
-    path = workdir / "config.json"
-    try:
-        content = json.loads(path.read_text())
-        sealed = content.pop("digest", None)
-        whole = sealed == json_digest(content)
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        whole = False
-    if not whole:
-        raise UserError(
-            f"{path} is damaged; restore it, or delete it and give the same command: finished "
-            "runs and checkpoints carry their own records"
-        )
-    if content.get("format") != FORMAT:
-        version = content.get("versions", {}).get("sparsity_jax", "?")
-        raise UserError(
-            f"{workdir} was written by another version (sparsity_jax {version}, format "
-            f"{content.get('format')}; this one knows {FORMAT}); update, or give another --workdir"
-        )
-    return content
-
-
-def _check_writable(workdir: Path) -> None:
-    """Try it: permission bits do not tell about read-only mounts, nor of the superuser."""
-    if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"--workdir={workdir} is a file; give a directory")
-    there = next(path for path in (workdir, *workdir.absolute().parents) if path.exists())
-    try:
-        with tempfile.NamedTemporaryFile(dir=there):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"--workdir={workdir} cannot be written to ({error.strerror}); give another"
-        ) from None
+POLL_SECONDS = 1.0  # between looks at what other processes have finished
 
 
 @dataclasses.dataclass(frozen=True)
-class ConfigRecord:
-    """What was asked for, and with what it was computed: the content of `config.json`.
+class Invocation:
+    """How a command was given, beside its config.
 
     Attributes:
-      config: the resolved config as nested dictionaries.
-      runs: the names of all runs of the grid, in order.
-      versions: package name -> version.
-      devices: one word or phrase for each device.
-      commit: the commit of the code, or None.
-      command: the line that starts the same thing again.
+      command: the line a reader types to run it again.
+      overwrite: remove what the workdir holds, even of another config.
+      shard: the part of the groups that this process trains.
     """
 
-    config: Mapping[str, Any]
-    runs: tuple[str, ...] = ()
-    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    devices: tuple[str, ...] = ()
-    commit: str | None = None
     command: str = ""
+    overwrite: bool = False
+    shard: Shard = WHOLE
 
 
-def write_config(path: Path, record: ConfigRecord) -> None:
-    """Writes `config.json`; a ConfigDict inside must have been turned into dictionaries before."""
-    text = json.dumps(plain(dataclasses.asdict(record)), indent=2) + "\n"
-    write_atomically(path, text.encode())
+class StoredRun(Protocol):
+    """What a workdir needs to know of a run."""
+
+    @property
+    def config(self) -> RunConfig:
+        """Its settings."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its files."""
+        ...
+
+    @property
+    def data_fingerprint(self) -> Sequence[str]:
+        """Digests of what it is trained and tested on."""
+        ...
 
 
-def read_config(path: Path) -> ConfigRecord:
-    """Reads `config.json`; raises UserError naming the file when it is not one of ours."""
-    raw = _read_json(path)
-    return ConfigRecord(
-        config=raw.get("config") or {},
-        runs=tuple(raw.get("runs") or ()),
-        versions=raw.get("versions") or {},
-        devices=tuple(str(device) for device in raw.get("devices") or ()),
-        commit=raw.get("commit"),
-        command=raw.get("command") or "",
-    )
+R = TypeVar("R", bound=StoredRun)
 
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+class Workdir:
+    """An experiment's folder, and which of its runs are finished.
 
-
-def made_with(config: Mapping[str, Any], runs: tuple[str, ...], command: str) -> ConfigRecord:
-    """The record that config.json keeps.
+    Making one looks and changes nothing; inside `held()` it may be written to. Every finished run
+    is verified once, when its record is first seen.
 
     Args:
-      config: resolved.
-      runs: their names, in the order of the grid.
-      command: the line a reader types to run this again.
+      path: the folder.
+      config: resolved, as config.json keeps it.
+      runs: all runs of the config, in its order.
+      invocation: how the command was given.
+
+    Raises:
+      UserError: the folder holds another config's results, is in use, or cannot be written to.
     """
-    return ConfigRecord(
-        config=config,
-        runs=runs,
-        versions={"sparsity_jax": __version__}
-        | {name: importlib.metadata.version(name) for name in _PACKAGES},
-        devices=tuple(device.device_kind for device in jax.devices()),
-        commit=_commit(),
-        command=command,
-    )
+
+    def __init__(
+        self,
+        path: Path,
+        config: Mapping[str, Any],
+        runs: tuple[RunConfig, ...],
+        invocation: Invocation,
+    ) -> None:
+        self.path, self.runs, self.shard = path, runs, invocation.shard
+        self._config, self._invocation = config, invocation
+        self._process = processes.this_process()
+        # Processes that divide each batch train the same runs: the primary one writes.
+        self._follows = self.shard == WHOLE and not self._process.is_primary
+        self._check_still_there: Callable[[], None] = lambda: None
+        self._found: dict[str, RunRecord] = {}
+        folder.check(path, config, overwrite=invocation.overwrite)
+        if not self._follows:
+            lock.refuse_if_held(path, self.shard)
+        if not invocation.overwrite:
+            self._verify(_warn)
+
+    @property
+    def records(self) -> list[RunRecord]:
+        """The records of the runs known to be finished, in the order of the config."""
+        return [self._found[config.name] for config in self.runs if config.name in self._found]
+
+    @property
+    def all_finished(self) -> bool:
+        """Whether every run of the config is known to be finished."""
+        return len(self._found) == len(self.runs)
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether this process writes, and says, what is written and said once."""
+        return self._process.is_primary
+
+    def is_complete(self) -> bool:
+        """Whether nothing is left to do; a view that must be made again is named on stderr."""
+        return self.all_finished and folder.is_whole(self.path, self.records)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the workdir, or the shard of it, together with the processes that share it.
+
+        Raises:
+          UserError: another process holds it.
+          Interrupted: another process of this start was stopped by a signal.
+        """
+        held = contextlib.nullcontext(lambda: None) if self._follows else self._lock()
+        with held as self._check_still_there, processes.stopping_together(self._process, self.path):
+            if self._process.is_primary:
+                self._prepare()
+            self._process.wait("the workdir is ready")
+            yield
+
+    def pending(self, groups: Iterable[Sequence[R]]) -> Iterator[list[R]]:
+        """Yield what is left to train of this shard's groups; bring the views up to date after.
+
+        A finished run is left out, and so is one that the run cache has: it is copied from there.
+        """
+        for group in self.shard.of(groups):
+            self._fetch([run for run in group if run.config.name not in self._found])
+            unfinished = [run for run in group if run.config.name not in self._found]
+            for run in unfinished:
+                completion.remove_leftovers(run.folder)
+            if unfinished:
+                yield unfinished
+            if not self._follows:
+                self._publish()
+
+    def place(self, group: Sequence[StoredRun]) -> str:
+        """Which runs of how many a group is: '3/12', '3-6/12', or '3, 7/12'."""
+        numbers = [self.runs.index(run.config) + 1 for run in group]
+        row = numbers == list(range(numbers[0], numbers[-1] + 1))
+        ends = f"{numbers[0]}-{numbers[-1]}" if row else ", ".join(map(str, numbers))
+        return f"{ends if len(numbers) > 1 else numbers[0]}/{len(self.runs)}"
+
+    def complete(self, run: StoredRun, record: RunRecord) -> None:
+        """Declare a run finished, after all its files were written.
+
+        Raises:
+          UserError: the workdir was moved or removed meanwhile, and with it earlier files.
+        """
+        self._check_still_there()
+        of = settings_digest(run.config)
+        completion.write_run_record(run.folder, record, of=of)
+        self._found[run.config.name] = record
+        if store := self._config["store"]:
+            run_cache.keep(Path(store), run.folder, key=_key(run), of=of)
+
+    def finish(self, build_report: Callable[[Path], object]) -> None:
+        """Wait for the processes of this start, and write the report once every run is finished.
+
+        Raises:
+          UserError: the workdir has vanished, or another process has failed.
+          Interrupted: another process was stopped by a signal.
+        """
+        if self.shard != WHOLE:
+            self._verify(_ignore)
+        while self._process.count > 1 and self.shard != WHOLE and not self.all_finished:
+            if (ended := processes.stop_elsewhere()) is not None:
+                raise ended
+            time.sleep(POLL_SECONDS)
+            self._verify(_refuse)
+        if self._process.is_primary:
+            self._report(build_report)
+        self._check_still_there()  # only then is all well
+
+    def _report(self, build_report: Callable[[Path], object]) -> None:
+        if not self.all_finished:
+            print(
+                f"share {self.shard} is finished; {len(self._found)} of all {len(self.runs)} runs "
+                "are. The share that ends last writes the report."
+            )
+            return
+        with lock.publishing(self.path):
+            if self.shard == WHOLE or not folder.is_whole(self.path, self.records):
+                completion.write_views(self.path, self.records)
+                folder.clear_parts(self.path)
+                build_report(self.path)
+
+    def _prepare(self) -> None:
+        """Take up the folder: a report of an earlier state must not stand beside newer results."""
+        if self._invocation.overwrite:
+            folder.clear(self.path)
+        (self.path / "report.html").unlink(missing_ok=True)
+        # Damaged runs are made again: nobody may wait for their records, nor believe them.
+        self._remove_damaged_records()
+        processes.forget_notices(self.path)
+        names = tuple(config.name for config in self.runs)
+        write_record(self.path, made_with(self._config, names, self._invocation.command))
+
+    def _lock(self) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        return lock.hold(self.path, self.shard)
+
+    def _verify(self, damaged: Callable[[str], None]) -> None:
+        """Look for records that were not known yet; `damaged` is told what is wrong with one."""
+        for config in self.runs:
+            if config.name not in self._found:
+                record, problem = self._read(config)
+                if record is not None:
+                    self._found[config.name] = record
+                elif problem:
+                    damaged(problem)
+
+    def _remove_damaged_records(self) -> None:
+        for config in self.runs:
+            if config.name not in self._found and self._read(config)[1]:
+                (self._folder(config) / completion.NAME).unlink(missing_ok=True)
+
+    def _read(self, config: RunConfig) -> tuple[RunRecord | None, str]:
+        return completion.verify_run(self._folder(config), of=settings_digest(config))
+
+    def _folder(self, config: RunConfig) -> Path:
+        return self.path / "runs" / config.name
+
+    def _fetch(self, runs: Sequence[StoredRun]) -> None:
+        """Copy what the run cache has; of processes that divide each batch, the primary does."""
+        store = self._config["store"]
+        if not (store and runs):
+            return
+        for run in runs if not self._follows else ():
+            of, config = settings_digest(run.config), run.config
+            names = {"name": config.name, "variant": config.variant}
+            if run_cache.fetch(Path(store), run.folder, key=_key(run), of=of, **names):
+                print(f"{config.name}: trained before, taken from {store}")
+        if self.shard == WHOLE:
+            self._process.wait("stored runs are fetched")
+        self._verify(_warn)
+
+    def _publish(self) -> None:
+        """Bring results.csv and history.jsonl up to date with what is finished."""
+        with lock.publishing(self.path):
+            if self.shard != WHOLE:
+                self._verify(_warn)
+            completion.write_views(self.path, self.records)
 
 
-def _commit() -> str | None:
-    """The commit of the code, if it runs from a checkout."""
-    try:
-        found = subprocess.run(
-            ("git", "rev-parse", "HEAD"),
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
+def _key(run: StoredRun) -> str:
+    return run_cache.key(dataclasses.asdict(run.config), run.data_fingerprint)
+
+
+def _warn(problem: str) -> None:
+    print(f"warning: {problem}; it is made again", file=sys.stderr)
+
+
+def _ignore(_: str) -> None:
+    """Whoever trains the run names what is wrong with it."""
+
+
+def _refuse(problem: str) -> None:
+    """End the waiting for a run that was whole, or missing, when all began."""
+    raise UserError(f"{problem}; the same command makes it again")

@@ -1,4 +1,4 @@
-"""How is a pruned network trained on?"""
+"""Fine-tuning: a pruned network is trained on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def finetune(
     Pruning by gamma changes next to nothing, so the network stands where the schedule left it, and
     a return to a higher rate would undo what the drops brought; the baselines, which lose more, get
     the same rate, so that they differ in nothing but the filters. The order of images goes on with
-    the epochs that follow. Filters that die on the way are not removed.
+    the epochs that follow. Filters that become inactive on the way are not removed.
 
     Args:
       run: the run.
@@ -47,7 +47,8 @@ def finetune(
       The pruned network's variables after these steps.
 
     Example:
-      >>> variables = finetune(run, state, keep, prune(plan, variables, keep), steps=125)
+      >>> small = prune(plan, state.variables, keep)  # doctest: +SKIP
+      >>> variables = finetune(run, state, keep, small, steps=125)  # doctest: +SKIP
     """
     plan, variables = small
     pruned = TrainState(
@@ -65,6 +66,6 @@ def finetune(
     with Progress(f"{run.config.name}, fine-tuning", total=steps) as progress:
         for done in range(0, steps, CHECK_EVERY_STEPS):
             until = min(done + CHECK_EVERY_STEPS, steps)
-            pruned = train_steps(program, run.hparams, run.corpus, pruned, until=first + until)
+            pruned = train_steps(program, run.hparams, run.data, pruned, until=first + until)
             progress.at(until, loss=float(pruned.loss_sum) / until)
     return jax.device_get(pruned.variables)

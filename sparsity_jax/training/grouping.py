@@ -17,21 +17,27 @@ from sparsity_jax.training.state import Hparams, ProgramConfig, init_state
 
 # A group's rows appear when it ends, and on a CPU its members take turns: no larger than it pays.
 MOST_MEMBERS = {"cpu": 4}
-
-
 MOST_MEMBERS_PER_DEVICE = 16
+# Copies of every layer's output alive at once: input, output and gradient of convolution, norm and
+# rectifier, and what their lowering unfolds. Measured on CPU: 4.6 to 6.1 (XLA's own account).
+_OUTPUTS = 8
+_STATES = 2
+_CPU_SHARE, _DEVICE_SHARE = 0.5, 0.8
 
 
 def groups(runs: Sequence[Run], *, most: int = 0, shards: int = 1) -> list[tuple[Run, ...]]:
     """Split runs into groups that train in one program each, in the order of their first members.
 
-    Members of a group share setup, data, length and evaluations; they differ in strengths, rates,
+    Members of a group share program, data, length and evaluations; they differ in strengths, rates,
     seeds. Data that streams feeds one run at a time.
 
     Args:
-      runs: in the order of the grid.
+      runs: in the order of the config.
       most: members at most; 0: as many as is fast here (4 on a CPU, 16 elsewhere) and fits.
-      shares: processes that share the groups; groups get smaller until there are as many.
+      shards: processes that divide the groups; groups get smaller until there are as many.
+
+    Returns:
+      The groups; every run is in one.
     """
     alike = _alike(runs)
     limits = [most or _most_members(members[0].program) for members in alike]
@@ -44,17 +50,17 @@ def groups(runs: Sequence[Run], *, most: int = 0, shards: int = 1) -> list[tuple
 
 
 def _alike(runs: Sequence[Run]) -> list[list[Run]]:
-    """Jobs that could share a program."""
+    """Collect the runs that could share a program."""
     alike: dict[tuple, list[Run]] = {}
     for index, run in enumerate(runs):
-        streams = isinstance(run.corpus, StreamingDataset)
-        alone = index if streams else -1
-        alike.setdefault((run.program, id(run.corpus), *run.marks, alone), []).append(run)
+        streams = isinstance(run.data, StreamingDataset)
+        data = index if streams else run.data.fingerprint
+        alike.setdefault((run.program, data, *run.evaluation_steps), []).append(run)
     return list(alike.values())
 
 
 def _in_even_parts(members: Sequence[Run], count: int) -> Iterator[tuple[Run, ...]]:
-    """`count` groups whose sizes differ by one at most: equal sizes share a program."""
+    """Cut members into groups whose sizes differ by one at most: equal sizes share a program."""
     ends = [len(members) * part // count for part in range(count + 1)]
     for first, end in itertools.pairwise(ends):
         yield tuple(members[first:end])
@@ -67,7 +73,7 @@ def _most_members(program: ProgramConfig) -> int:
 
 
 def memory_line(group: Sequence[Run]) -> str:
-    """What is said of a group's memory before it is launched."""
+    """Say how much memory a group needs, of how much, before it is trained."""
     needed = len(group) * member_bytes(group[0].program)
     return (
         f"{len(group)} runs in one program, at most {needed / 1e9:.2f} GB of "
@@ -75,27 +81,16 @@ def memory_line(group: Sequence[Run]) -> str:
     )
 
 
-# Copies of every layer's output alive at once: input, output and gradient of convolution, norm and
-# rectifier, and what their lowering unfolds. Measured on CPU: 4.6 to 6.1 (XLA's own account).
-_OUTPUTS = 8
-
-
-_STATES = 2
-
-
-_CPU_SHARE, _DEVICE_SHARE = 0.5, 0.8
-
-
 def member_bytes(program: ProgramConfig) -> int:
-    """An estimate from above of the bytes that one member's state and step need.
+    """Estimate from above the bytes that one member's state and step need.
 
     8 outputs + 2 states, in float32: outputs = batch x sum over layers of height x width x
     filters; the second state is for gradients and updates. The tests compare it with XLA's account
     of the compiled program.
 
     Example:
-      >>> member_bytes(program) // 2**20  # width 0.25, 16x16 gray, batch 40
-      21
+      >>> member_bytes(program) // 2**20  # doctest: +SKIP
+      21  # width 0.25, 16x16 gray, batch 40
     """
     plan = program.plan
     outputs = math.prod(plan.input_shape) + sum(math.prod(shape) for shape in plan.conv_shapes)
@@ -106,7 +101,7 @@ def member_bytes(program: ProgramConfig) -> int:
 
 
 def free_bytes() -> int:
-    """Bytes of one device that a population may take."""
+    """Count the bytes of one device that a population may take."""
     device = jax.local_devices()[0]
     limit = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
     if limit:

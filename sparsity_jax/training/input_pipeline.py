@@ -1,4 +1,4 @@
-"""How does a run train on images that stream? The same batches as from the device, fed in time."""
+"""Training on images that stream: the same batches as from the device, fed in time."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sparsity_jax.data.stream import (
     read,
 )
 from sparsity_jax.distributed.shards import WHOLE, Shard
+from sparsity_jax.storage.io import array_digest
 from sparsity_jax.training.state import Hparams, ProgramConfig, epoch_order
 
 ORDER_LENGTH = 2**20  # indices handed to the workers at once: whole epochs, and at least one
@@ -38,8 +39,8 @@ class StreamingDataset:
       stream: the images.
 
     Example:
-      >>> corpus = StreamingDataset(Stream.of(dataset))
-      >>> images, labels = next(corpus.batches(program, hparams, start=7, stop=8))
+      >>> data = StreamingDataset(Stream.of(dataset))  # doctest: +SKIP
+      >>> images, labels = next(data.batches(program, hparams, start=7, stop=8))  # doctest: +SKIP
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -55,16 +56,14 @@ class StreamingDataset:
         """int32 (M,), read without decoding the images."""
         return _labels(self._stream.test)
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """Arrays that tell it from other corpora: every label and some images stand for all."""
-        return iter(self._marks)
-
     @functools.cached_property
-    def _marks(self) -> tuple[np.ndarray, ...]:
+    def fingerprint(self) -> tuple[str, ...]:
+        """Digests of arrays that tell it from other sets: all labels, and some images for all."""
         sources = self._stream.train, self._stream.test
         images = (source[int(i)][0] for source in sources for i in _evenly(len(source)))
         constants = np.asarray(self.mean), np.asarray(self.std)
-        return (*constants, _labels(sources[0]), self.test_labels, *images)
+        arrays = (*constants, _labels(sources[0]), self.test_labels, *images)
+        return tuple(array_digest(np.asarray(array)) for array in arrays)
 
     def batches(
         self,
@@ -75,7 +74,14 @@ class StreamingDataset:
         stop: int,
         split: Sharding | None = None,
     ) -> Iterator[DeviceBatch]:
-        """The batches of steps `start` to `stop` (exclusive) of a run, on the device.
+        """Feed the batches of steps `start` to `stop` (exclusive) of a run to the device.
+
+        Args:
+          program: gives the batch size.
+          hparams: give the seed.
+          start: first step.
+          stop: step after the last.
+          split: which device takes which images of a batch; None: one device takes all.
 
         Yields:
           uint8 images (batch, H, W, C) as stored, int32 labels (batch,).
@@ -144,7 +150,7 @@ def _host_batches(
 
 
 def orders(hparams: Hparams, epochs: range, size: int, batch_size: int) -> np.ndarray:
-    """What consecutive epochs see, one after the other, without what fills no last batch."""
+    """Indices that consecutive epochs see, without what fills no last batch: int (n,)."""
     whole = size - size % batch_size
     return np.concatenate(
         [np.asarray(epoch_order(hparams, epoch, size=size))[:whole] for epoch in epochs]

@@ -1,4 +1,4 @@
-"""What is seen of a run at an evaluation: errors, sparsity, every filter's gamma and beta."""
+"""Evaluation of a run on its way: errors, sparsity, every filter's gamma and beta."""
 
 from __future__ import annotations
 
@@ -14,30 +14,33 @@ from sparsity_jax.training.run import Run
 
 
 def observe(run: Run, state: TrainState, eval_log: EvalLog) -> Evaluation:
-    """Evaluate a run's state, and add what was seen to its trace and to its history.
+    """Evaluate a run's state, and add what was seen to its log and to its history.
 
     Args:
       run: the run.
       state: at the evaluation; its `loss_sum` is over the steps since the one before.
-      trace: of the run so far; it grows by one evaluation.
+      eval_log: of the run so far; it grows by one evaluation.
+
+    Returns:
+      The evaluation; sparsity is NaN where a gamma is not finite.
     """
     step = int(state.step)
     since = eval_log.evaluations[-1].step if eval_log.evaluations else 0
-    corpus = run.corpus
+    data = run.data
     score = evaluate(
         run.program.plan,
         state.variables,
-        corpus.test_images,
-        corpus.test_labels,
-        mean=corpus.mean,
-        std=corpus.std,
+        data.test_images,
+        data.test_labels,
+        mean=data.mean,
+        std=data.std,
     )
     sparsity, norms = _norms(run, state)
     multiplier = float(step_schedule(run.program.drops)(step - 1))
     evaluation = Evaluation(
         run=run.config.name,
         step=step,
-        epoch=step * run.config.batch_size / corpus.train_size,
+        epoch=step * run.config.batch_size / data.train_size,
         learning_rate=run.config.learning_rate * multiplier,
         train_loss=float(state.loss_sum) / (step - since),
         test_loss=score.loss,
@@ -51,7 +54,7 @@ def observe(run: Run, state: TrainState, eval_log: EvalLog) -> Evaluation:
 
 
 def _norms(run: Run, state: TrainState) -> tuple[dict, dict[str, dict[str, np.ndarray]]]:
-    """Sparsity by gamma as an evaluation holds it, and every layer's gamma and beta."""
+    """Return sparsity by gamma as an evaluation holds it, and every layer's gamma and beta."""
     names = run.program.plan.layer_names
     layers = {name: jax.device_get(state.params[name]["norm"]) for name in names}
     norms = {

@@ -1,4 +1,4 @@
-"""What does a person see while a run trains? A bar on a terminal, plain lines elsewhere."""
+"""Progress of training: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Progress:
     """Progress of a run or a group of runs: steps done, time left, loss, test error, sparsity.
 
     Example:
-      >>> with Progress('adam_l2_1e-03_b40_seed0', total=6000, place='1/4') as progress:
+      >>> with Progress('adam_seed0', total=6000, place='1/4') as progress:  # doctest: +SKIP
       ...     progress.at(50, loss=2.1)
     """
 
@@ -31,9 +31,13 @@ class Progress:
         self._bar = None
         if sys.stdout.isatty():
             self._bar = tqdm(
-                total=total, initial=start, desc=self._label, unit="step", file=sys.stdout,
+                total=total,
+                initial=start,
+                desc=self._label,
+                unit="step",
+                file=sys.stdout,
                 dynamic_ncols=True,
-            )  # fmt: skip
+            )
         else:
             print(f"{self._label}: {total:,} steps" + (f" from {start:,}" if start else ""))
 

@@ -1,4 +1,4 @@
-"""What is a run made concrete on its data, and which runs train in one program?"""
+"""Run: a run's config made concrete on its data."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import dataclasses
 import math
 from pathlib import Path
 
-import numpy as np
-
 from sparsity_jax.config.run_config import RunConfig
 from sparsity_jax.data import Dataset, Stream
 from sparsity_jax.data.augment import check_pad, seen_shape
 from sparsity_jax.distributed.shards import WHOLE, Shard
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import make_plan
+from sparsity_jax.storage.completion import settings_digest
 from sparsity_jax.storage.history import history_name
-from sparsity_jax.storage.io import array_digest, json_digest
+from sparsity_jax.storage.io import json_digest
 from sparsity_jax.training import (
     DeviceDataset,
     Hparams,
@@ -33,26 +32,26 @@ class Run:
     """One run made concrete on its data: what program, which numbers, how long, kept where."""
 
     config: RunConfig
-    dataset: str
+    dataset_name: str
     program: ProgramConfig
     hparams: Hparams
-    corpus: DeviceDataset | StreamingDataset
+    data: DeviceDataset | StreamingDataset
     steps: int
     workdir: Path
     shard: Shard = WHOLE
 
     @property
     def history(self) -> Path:
-        """Where its course is written live: each share of a grid has a file of its own."""
+        """The file to which its evaluations are written live; each shard has one of its own."""
         return self.workdir / history_name(self.shard)
 
     @property
     def folder(self) -> Path:
-        """Where the run keeps its files."""
+        """The folder in which the run keeps its files."""
         return self.workdir / "runs" / self.config.name
 
     @property
-    def marks(self) -> list[int]:
+    def evaluation_steps(self) -> list[int]:
         """The steps at which the run is evaluated; the last is its end."""
         epochs = math.ceil(self.config.epochs * self.config.scale)
         count = min(self.config.evaluations or max(LEAST_EVALUATIONS, epochs), self.steps)
@@ -61,22 +60,27 @@ class Run:
     @property
     def identity(self) -> str:
         """What its checkpoints are checkpoints of: its settings on its very data."""
-        return json_digest([settings_digest(self.config), *self.data_digests])
+        return json_digest([settings_digest(self.config), *self.data_fingerprint])
 
     @property
-    def data_digests(self) -> list[str]:
-        """Of every array of its data."""
-        return [array_digest(np.asarray(array)) for array in self.corpus]
+    def data_fingerprint(self) -> tuple[str, ...]:
+        """Digests of its data."""
+        return self.data.fingerprint
 
 
 def make_run(
     config: RunConfig,
     dataset: Dataset | Stream,
-    corpus: DeviceDataset | StreamingDataset,
+    data: DeviceDataset | StreamingDataset,
     workdir: Path,
-    shard: Shard = WHOLE,
 ) -> Run:
     """Fit a run to its data.
+
+    Args:
+      config: what to train.
+      dataset: the data set, for its name, sizes and classes.
+      data: the same, as training reads it.
+      workdir: where the run's folder is.
 
     Raises:
       UserError: a batch larger than the training set, or images too small for the network.
@@ -102,16 +106,10 @@ def make_run(
     )
     return Run(
         config=config,
-        dataset=dataset.name,
+        dataset_name=dataset.name,
         program=make_program_config(config, plan, size),
         hparams=make_hparams(config),
-        corpus=corpus,
+        data=data,
         steps=config.steps(size),
         workdir=workdir,
-        shard=shard,
     )
-
-
-def settings_digest(config: RunConfig) -> str:
-    """Of everything that a run was asked for."""
-    return json_digest(dataclasses.asdict(config))

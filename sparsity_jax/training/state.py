@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 
@@ -24,6 +25,7 @@ from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import init
 from sparsity_jax.optimizers import make_optimizer
 from sparsity_jax.optimizers.schedules import step_schedule
+from sparsity_jax.storage.io import array_digest
 from sparsity_jax.training.activity import no_activity
 
 Params = dict[str, Any]
@@ -166,7 +168,9 @@ def random_key(hparams: Hparams, stream: str) -> jax.Array:
     return jax.random.fold_in(jax.random.key(hparams.seed), _STREAMS.index(stream))
 
 
-class DeviceDataset(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class DeviceDataset:
     """A data set as it lives on the device: uint8 images, labels, normalisation constants."""
 
     train_images: jax.Array
@@ -181,10 +185,17 @@ class DeviceDataset(NamedTuple):
         """Number of training images."""
         return len(self.train_labels)
 
+    @functools.cached_property
+    def fingerprint(self) -> tuple[str, ...]:
+        """Digests of every array, in the order of the fields; equal for equal data."""
+        arrays = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return tuple(array_digest(np.asarray(array)) for array in arrays)
+
     @classmethod
     def of(cls, dataset: Dataset) -> DeviceDataset:
         """Put a data set on the default device."""
-        return cls(*(jax.device_put(getattr(dataset, name)) for name in cls._fields))
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(*(jax.device_put(getattr(dataset, name)) for name in names))
 
 
 @functools.partial(jax.jit, static_argnames="size")

@@ -37,7 +37,7 @@ def steps_for_a_gpu(**fields) -> str:
     state = stack([init_state(job.program, job.hparams)] * 2)
     hparams, orders = stack([job.hparams] * 2), jnp.stack([jnp.arange(80)] * 2)
     steps = jax.vmap(functools.partial(take_steps, job.program), in_axes=(0, None, 0, 0, None))
-    traced = jax.jit(steps).trace(hparams, job.corpus, orders, state, 3)
+    traced = jax.jit(steps).trace(hparams, job.data, orders, state, 3)
     return traced.lower(lowering_platforms=("cuda",)).as_text()
 
 

@@ -20,8 +20,10 @@ from sparsity_jax.distributed.processes import (
     SINGLE_PROCESS,
     ProcessInfo,
     announced,
-    join,
+    initialize,
+    stop_elsewhere,
     stopping_together,
+    this_process,
 )
 from sparsity_jax.distributed.shards import Shard, parse_shard
 from sparsity_jax.errors import UserError
@@ -183,17 +185,18 @@ def test_the_environment_tells_of_a_job_of_several_processes():
     assert not announced({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "8"})  # before srun
     assert not announced({"TPU_WORKER_HOSTNAMES": "localhost"})
     if not announced({}):
-        assert join() == SINGLE_PROCESS
+        assert initialize() == Shard()
+        assert this_process() == SINGLE_PROCESS
     assert jax.process_count() == 1
 
 
 def test_what_ends_one_process_is_told_to_the_others(tmp_path):
     first, second = ProcessInfo(0, 2, "ab"), ProcessInfo(1, 2, "ab")
-    with stopping_together(first, tmp_path) as stop_signal:
-        assert stop_signal() is None
+    with stopping_together(first, tmp_path):
+        assert stop_elsewhere() is None
         with pytest.raises(Interrupted), stopping_together(second, tmp_path):
             raise Interrupted(signal.SIGTERM)
-        told = stop_signal()
+        told = stop_elsewhere()
         assert isinstance(told, Interrupted)
         assert told.signum == signal.SIGTERM
     with stopping_together(ProcessInfo(0, 2, "cd"), tmp_path) as stop_signal:
@@ -206,6 +209,7 @@ def test_what_ends_one_process_is_told_to_the_others(tmp_path):
         assert "process 1 of 2 ended: OSError: full" in str(stop_signal())
     with stopping_together(SINGLE_PROCESS, tmp_path) as stop_signal:
         assert stop_signal() is None
+    assert stop_elsewhere() is None
 
 
 def test_a_process_that_is_lost_in_a_sum_over_all_ends_the_others_in_one_line(tmp_path):

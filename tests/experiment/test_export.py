@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict
 
 from sparsity_jax.audit.__main__ import audit
 from sparsity_jax.data.augment import normalise
-from sparsity_jax.experiment.prune import prune_run
+from sparsity_jax.experiment.prune import prune_network
 from sparsity_jax.models.convnet import logits
 from sparsity_jax.storage.checkpoints import Checkpoints
 from sparsity_jax.storage.models import load_model
@@ -46,8 +46,8 @@ print(json.dumps(said))
 def test_a_fresh_process_reloads_exports_and_predicts_the_same(job, dead_state):
     pytest.importorskip("flatbuffers")
     made = job()
-    prune_run(made, dead_state(made))
-    corpus = made.corpus
+    prune_network(made, dead_state(made))
+    corpus = made.data
     images = np.asarray(normalise(corpus.test_images, corpus.mean, corpus.std))
     np.save(made.folder / "images.npy", images)
     command = [sys.executable, "-c", ELSEWHERE, str(made.folder)]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sparsity_jax.experiment.prune import prune_run
+from sparsity_jax.experiment.prune import prune_network
 from sparsity_jax.pruning import keep_by, prune, prune_like
 from sparsity_jax.training import init_state, train_steps
 from sparsity_jax.training.finetune import finetune
@@ -32,9 +32,9 @@ def assert_close(a, b, atol=1e-6):
 def test_with_every_filter_kept_it_is_the_run_going_on(job):
     """The optimizer's memory, the step count, the epoch's order and the schedule all carry over."""
     made = job()
-    state = train_steps(made.program, made.hparams, made.corpus,
+    state = train_steps(made.program, made.hparams, made.data,
                     init_state(made.program, made.hparams), until=8)  # fmt: skip
-    longer = train_steps(made.program, made.hparams, made.corpus, copied(state), until=13)
+    longer = train_steps(made.program, made.hparams, made.data, copied(state), until=13)
     plan = made.program.plan
     keep = everything(plan)
     variables = finetune(made, state, keep, prune(plan, state.variables, keep), steps=5)
@@ -50,7 +50,7 @@ def test_without_dead_filters_it_trains_as_with_silenced_ones(job, dead_state, o
     plan, keep = made.program.plan, keep_by("gamma", state.variables)
     variables = finetune(made, state, keep, prune(plan, state.variables, keep), steps=3)
     program = dataclasses.replace(made.program, drops=())  # fine-tuning from step 0 has met no drop
-    dense = train_steps(program, made.hparams, made.corpus, copied(state), until=3)
+    dense = train_steps(program, made.hparams, made.data, copied(state), until=3)
     alike = jax.device_get(prune_like(dense.variables, plan, keep))
     # Adam moves a weight by a whole learning rate whatever the size of its gradient, so that one
     # whose gradient is all rounding may go either way: a few may, by so much, and no others.
@@ -69,7 +69,7 @@ def test_the_learning_rate_is_the_runs_last(job):
     late, never = job(drops=((0.5, 0.1), (1.5, 0.0))), job(drops=((0.5, 0.1),))
     plan = late.program.plan
     keep = everything(plan)
-    state = train_steps(late.program, late.hparams, late.corpus,
+    state = train_steps(late.program, late.hparams, late.data,
                     init_state(late.program, late.hparams), until=1)  # fmt: skip
     small = prune(plan, state.variables, keep)
     tuned = [finetune(made, state, keep, small, steps=3) for made in (late, never)]
@@ -78,7 +78,7 @@ def test_the_learning_rate_is_the_runs_last(job):
 
 def test_the_record_holds_the_errors_before_and_after(job, dead_state):
     made = job(finetune_epochs=2.0, reference_batch=8)
-    pruned_run = prune_run(made, dead_state(made))
+    pruned_run = prune_network(made, dead_state(made))
     record = pruned_run.record
     assert record.finetune_steps == 12
     assert record.error_before_finetuning == record.masked_test_error

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sparsity_jax.data.augment import normalise
-from sparsity_jax.experiment.prune import prune_run
+from sparsity_jax.experiment.prune import prune_network
 from sparsity_jax.models.convnet import logits
 from sparsity_jax.storage.models import load_model
 from sparsity_jax.storage.pruned import decode_pruned, encode_pruned
@@ -27,7 +27,7 @@ def removed(record):
 
 def test_the_default_is_the_papers_pruning(job, dead_state):
     made = job()
-    pruned_run = prune_run(made, dead_state(made))
+    pruned_run = prune_network(made, dead_state(made))
     record = pruned_run.record
     assert removed(record) == DEAD
     assert (record.mode, record.criterion, record.finetune_steps) == ("author", "gamma", 0)
@@ -39,7 +39,7 @@ def test_the_default_is_the_papers_pruning(job, dead_state):
     plan, variables = load_model(made.folder / "pruned")
     assert plan == pruned_run.plan
     np.testing.assert_array_equal(
-        answers(plan, variables, made.corpus), answers(*pruned_run[:2], made.corpus)
+        answers(plan, variables, made.data), answers(*pruned_run[:2], made.data)
     )
     assert sorted(path.name for path in made.folder.iterdir()) == ["pruned"]
 
@@ -47,10 +47,10 @@ def test_the_default_is_the_papers_pruning(job, dead_state):
 def test_the_exact_mode_keeps_the_constant_that_the_authors_drops(job, dead_state):
     made = {mode: job(prune_mode=mode) for mode in ("author", "exact")}
     state = dead_state(made["exact"], 0.7)
-    dense = answers(made["exact"].program.plan, state.variables, made["exact"].corpus)
-    pruned_run = {mode: prune_run(made[mode], state) for mode in made}
+    dense = answers(made["exact"].program.plan, state.variables, made["exact"].data)
+    pruned_run = {mode: prune_network(made[mode], state) for mode in made}
     off = {
-        mode: np.abs(answers(*found[:2], made[mode].corpus) - dense).max()
+        mode: np.abs(answers(*found[:2], made[mode].data) - dense).max()
         for mode, found in pruned_run.items()
     }
     folded = pruned_run["exact"].record.folded
@@ -63,16 +63,16 @@ def test_the_exact_mode_keeps_the_constant_that_the_authors_drops(job, dead_stat
 
 def test_the_baselines_write_the_same_columns(job, dead_state):
     l1 = job(criterion="l1", prune_fraction=0.5, prune_layers=("C1", "C7"))
-    found = prune_run(l1, dead_state(l1))
+    found = prune_network(l1, dead_state(l1))
     assert removed(found.record) == {"C1": 4, "C7": 32}
     assert found.record.criterion == "l1"
     slimming = job(criterion="slimming", prune_fraction=5 / l1.program.plan.filters)
-    assert removed(prune_run(slimming, dead_state(slimming)).record) == DEAD
+    assert removed(prune_network(slimming, dead_state(slimming)).record) == DEAD
 
 
 def test_latency_is_measured_when_time_is_given(job, dead_state):
     made = job(latency_seconds=0.01)
-    record = prune_run(made, dead_state(made)).record
+    record = prune_network(made, dead_state(made)).record
     assert [timing.batch for timing in record.latency] == [1, 32, 256]
     assert all(timing.dense_ms > 0 < timing.pruned_ms for timing in record.latency)
     written = encode_pruned(record)

@@ -9,7 +9,7 @@ from sparsity_jax.training.state import build_optimizer
 
 def gamma_after(made, steps):
     state = train_steps(
-        made.program, made.hparams, made.corpus, init_state(made.program, made.hparams), until=steps
+        made.program, made.hparams, made.data, init_state(made.program, made.hparams), until=steps
     )
     return np.mean([abs(np.asarray(x["norm"]["scale"])).mean() for x in state.params.values()
                     if "conv" in x])  # fmt: skip

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from sparsity_jax.config.naming import strength_text
+from sparsity_jax.storage.config_record import ConfigRecord, write_record
 from sparsity_jax.storage.history import Evaluation, append_history
 from sparsity_jax.storage.measurements import Measurements, write_measurements
 from sparsity_jax.storage.pruned import Counts, FileSizes, PrunedRecord, Timing, write_pruned
 from sparsity_jax.storage.results import RunResult, write_results
-from sparsity_jax.storage.workdir import ConfigRecord, write_config
 
 FILTERS = (16, 32, 32, 64, 64, 128, 128)
 LAYERS = tuple(f"C{i}" for i in range(1, len(FILTERS) + 1))
@@ -87,7 +87,7 @@ def write(
         commit=None,
         command="python -m sparsity_jax.main --config=configs/quickstart.py",
     )
-    write_config(workdir / "config.json", record)
+    write_record(workdir, record)
     return rows
 
 

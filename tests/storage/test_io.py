@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.storage.config_record import ConfigRecord, read_config, write_record
 from sparsity_jax.storage.io import write_atomically
 from sparsity_jax.storage.measurements import Measurements, read_measurements, write_measurements
 from sparsity_jax.storage.pruned import Counts, PrunedRecord, read_pruned, write_pruned
-from sparsity_jax.storage.workdir import ConfigRecord, read_config, write_config
 
 
 def _measure(**changes: object) -> Measurements:
@@ -79,7 +79,7 @@ def test_a_foreign_pruned_file_is_named(tmp_path, text: str) -> None:
 
 def test_a_config_survives_with_tuples_as_lists(tmp_path) -> None:
     record = ConfigRecord({"drops": ((250, 0.1),), "x": np.float32(0.5)}, ("a", "b"), {"jax": "1"})
-    write_config(tmp_path / "config.json", record)
+    write_record(tmp_path, record)
     read = read_config(tmp_path / "config.json")
     assert read.config == {"drops": [[250, 0.1]], "x": 0.5}
     assert (read.runs, read.versions, read.commit) == (("a", "b"), {"jax": "1"}, None)

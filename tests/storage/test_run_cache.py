@@ -79,7 +79,7 @@ def test_what_is_not_stored_is_not_found_and_nothing_is_made(kept, tmp_path, cap
 def test_an_unfinished_folder_is_replaced(kept, tmp_path):
     (tmp_path / "two" / "checkpoints").mkdir(parents=True)
     assert fetch(kept, tmp_path / "two")
-    assert completion.problem(tmp_path / "two", of=THEIRS) == ""
+    assert completion.verify_run(tmp_path / "two", of=THEIRS)[1] == ""
     assert not (tmp_path / "two" / "checkpoints").exists()
 
 

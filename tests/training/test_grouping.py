@@ -1,5 +1,6 @@
-"""Runs of one grid train together: results as alone, also after an interruption."""
+"""Runs of one config train together: results as alone, also after an interruption."""
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -13,9 +14,9 @@ from sparsity_jax.config.base import default_config
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.data import Dataset
 from sparsity_jax.distributed.preemption import Interrupted
-from sparsity_jax.training import DeviceDataset
-from sparsity_jax.training import run as jobs
-from sparsity_jax.training import trainer as fitting
+from sparsity_jax.training import DeviceDataset, trainer
+from sparsity_jax.training.grouping import groups
+from sparsity_jax.training.run import make_run
 
 
 def test_a_group_gives_the_rows_of_runs_alone_and_goes_on_after_an_interruption(
@@ -27,7 +28,7 @@ def test_a_group_gives_the_rows_of_runs_alone_and_goes_on_after_an_interruption(
     assert "in one program" not in capsys.readouterr().out
     assert rows("together") == rows("alone")
 
-    save, left = fitting.Checkpoints.save, [3]  # two members, twice: stop inside the second
+    save, left = trainer.Checkpoints.save, [3]  # two members, twice: stop inside the second
 
     def dying(*arguments, **keywords):
         if left[0] == 0:
@@ -37,7 +38,7 @@ def test_a_group_gives_the_rows_of_runs_alone_and_goes_on_after_an_interruption(
 
     often = "--config.checkpoint_seconds=0"
     with monkeypatch.context() as patch:
-        patch.setattr(fitting.Checkpoints, "save", dying)
+        patch.setattr(trainer.Checkpoints, "save", dying)
         assert main("--workdir=parts", often) == 143
     steps = [sorted(folder.glob("checkpoints/*")) for folder in Path("parts/runs").iterdir()]
     assert sorted(map(len, steps)) == [1, 2]  # the members' newest checkpoints differ
@@ -65,32 +66,42 @@ def test_a_diverging_member_is_reported_and_leaves_the_other_as_it_is(main, rows
     assert {**usual, "run": "", "variant": ""} == {**alone, "run": "", "variant": ""}
 
 
-def job(workdir: Path, **overrides):
+def small(**overrides):
     config = default_config()
     config.width, config.epochs, config.batch_size = "0.0625", 1.0, 8
     config.update(overrides)
     images = np.zeros((40, 8, 8, 1), np.uint8)
     labels = np.arange(40, dtype=np.int32) % 3
     dataset = Dataset("toy", images, labels, images, labels, class_names=("a", "b", "c"))
-    return config, dataset, workdir
+    return config, dataset
 
 
 def test_groups_hold_what_shares_a_program_evenly_and_in_order(tmp_path):
-    config, dataset, workdir = job(tmp_path, seeds=3)
+    config, dataset = small(seeds=3)
     config.sweep = (
         {"strength": 1e-3}, {"optimizer": "sgd"}, {"regularizer": "none"}, {"regularizer": "wd"},
     )  # fmt: skip
-    corpus = DeviceDataset.of(dataset)
-    found = [jobs.make_run(run, dataset, corpus, workdir) for run in expand(config)]
-    groups = list(jobs.groups(found, most=4))
-    names = sorted(each.config.name for group in groups for each in group)
+    data = DeviceDataset.of(dataset)
+    found = [make_run(run, dataset, data, tmp_path) for run in expand(config)]
+    split = groups(found, most=4)
+    names = sorted(each.config.name for group in split for each in group)
     assert names == sorted(each.config.name for each in found)
     # Adam's L2 and none share a program (six runs, in two even groups); SGD and WD do not.
-    assert sorted(len(group) for group in groups) == [3, 3, 3, 3]
-    assert all(len({each.program for each in group}) == 1 for group in groups)
-    assert groups[0][0] is found[0]
-    assert [len(group) for group in jobs.groups(found, most=1)] == [1] * len(found)
-    assert jax.default_backend() != "cpu" or max(map(len, jobs.groups(found))) <= 4
+    assert sorted(len(group) for group in split) == [3, 3, 3, 3]
+    assert all(len({each.program for each in group}) == 1 for group in split)
+    assert split[0][0] is found[0]
+    assert [len(group) for group in groups(found, most=1)] == [1] * len(found)
+    assert jax.default_backend() != "cpu" or max(map(len, groups(found))) <= 4
+
+
+def test_equal_data_share_a_program_wherever_they_lie_and_other_data_do_not(tmp_path):
+    config, dataset = small()
+    (run,) = expand(config)
+    other = dataclasses.replace(dataset, train_labels=np.roll(dataset.train_labels, 1))
+    first, again, rolled = (
+        make_run(run, each, DeviceDataset.of(each), tmp_path) for each in (dataset, dataset, other)
+    )
+    assert [len(group) for group in groups([first, again, rolled], most=4)] == [2, 1]
 
 
 def test_a_grid_compiles_once_and_not_at_all_the_second_time(tmp_path):

@@ -15,6 +15,7 @@ from typing import Any
 
 from sparsity_jax.config.paper_tasks import paper_epochs
 from sparsity_jax.errors import UserError
+from sparsity_jax.storage.config_record import ConfigRecord
 from sparsity_jax.storage.results import (
     AFTER_LAYERS,
     BEFORE_LAYERS,
@@ -22,7 +23,6 @@ from sparsity_jax.storage.results import (
     decode_row,
     encode_row,
 )
-from sparsity_jax.storage.workdir import ConfigRecord
 
 ABOUT = ("date", "config", "device", "versions")  # beside the columns of results.csv
 LAYERS = 16  # of the deepest network, VGG-19

@@ -20,8 +20,8 @@ from sparsity_jax.report.page import paper as paper_sections
 from sparsity_jax.report.paper.claims import CLAIMS, check
 from sparsity_jax.report.paper.compare import compare, encode, judge, rounding
 from sparsity_jax.report.paper.published import match_key, published
+from sparsity_jax.storage.config_record import ConfigRecord
 from sparsity_jax.storage.results import RunResult, write_results
-from sparsity_jax.storage.workdir import ConfigRecord
 
 
 @pytest.fixture(scope="module")

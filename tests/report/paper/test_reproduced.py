@@ -4,8 +4,8 @@ import pytest
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.report.paper.reproduced import columns, decode, encode, entries, reproduced
+from sparsity_jax.storage.config_record import ConfigRecord
 from sparsity_jax.storage.results import RunResult
-from sparsity_jax.storage.workdir import ConfigRecord
 
 ROWS = (
     RunResult("adam", "CIFAR10", "BasicNet", "adam", "l2", 1e-4, 40, steps=406250,

@@ -1,0 +1,126 @@
+"""Config record: what was asked for and what computed it, kept in `config.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from sparsity_jax import __version__
+from sparsity_jax.errors import UserError
+from sparsity_jax.storage.io import _read_json, json_digest, plain, write_atomically
+
+FORMAT = 1  # of the workdir; raise it when an older version could misread a newer one's
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfigRecord:
+    """Content of `config.json`: what was asked for, and with what it was computed.
+
+    Attributes:
+      config: the resolved config as nested dictionaries.
+      runs: the names of all runs of the grid, in order.
+      versions: package name -> version.
+      devices: one word or phrase for each device.
+      commit: the commit of the code, or None.
+      command: the line that starts the same thing again.
+    """
+
+    config: Mapping[str, Any]
+    runs: tuple[str, ...] = ()
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+    commit: str | None = None
+    command: str = ""
+
+
+def write_record(workdir: Path, record: ConfigRecord) -> None:
+    """Write config.json, with the format's number and a digest of everything in it."""
+    content = {"format": FORMAT, **plain(dataclasses.asdict(record))}
+    signed = {"digest": json_digest(content), **content}
+    write_atomically(workdir / "config.json", (json.dumps(signed, indent=2) + "\n").encode())
+
+
+def read_record(workdir: Path) -> Mapping[str, Any]:
+    """Read and verify the content of config.json.
+
+    Raises:
+      UserError: it is damaged, or a newer version wrote it.
+    """
+    path = workdir / "config.json"
+    try:
+        content = json.loads(path.read_text())
+        signed = content.pop("digest", None)
+        whole = signed == json_digest(content)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{path} is damaged; restore it, or delete it and give the same command: finished "
+            "runs and checkpoints carry their own records"
+        )
+    if content.get("format") != FORMAT:
+        version = content.get("versions", {}).get("sparsity_jax", "?")
+        raise UserError(
+            f"{workdir} was written by another version (sparsity_jax {version}, format "
+            f"{content.get('format')}; this one knows {FORMAT}); update, or give another --workdir"
+        )
+    return content
+
+
+def read_config(path: Path) -> ConfigRecord:
+    """Read `config.json` without verifying it, for a reader who wants what there is.
+
+    Raises:
+      UserError: it is not a JSON object; names the file.
+    """
+    raw = _read_json(path)
+    return ConfigRecord(
+        config=raw.get("config") or {},
+        runs=tuple(raw.get("runs") or ()),
+        versions=raw.get("versions") or {},
+        devices=tuple(str(device) for device in raw.get("devices") or ()),
+        commit=raw.get("commit"),
+        command=raw.get("command") or "",
+    )
+
+
+def made_with(config: Mapping[str, Any], runs: tuple[str, ...], command: str) -> ConfigRecord:
+    """Make the record that config.json keeps.
+
+    Args:
+      config: resolved.
+      runs: their names, in the order of the grid.
+      command: the line a reader types to run this again.
+    """
+    return ConfigRecord(
+        config=config,
+        runs=runs,
+        versions={"sparsity_jax": __version__}
+        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        devices=tuple(device.device_kind for device in jax.devices()),
+        commit=_commit(),
+        command=command,
+    )
+
+
+def _commit() -> str | None:
+    """The commit of the code, if it runs from a checkout."""
+    try:
+        found = subprocess.run(
+            ("git", "rev-parse", "HEAD"),
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
