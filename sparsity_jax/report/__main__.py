@@ -18,8 +18,8 @@ from sparsity_jax import report
 from sparsity_jax.errors import UserError
 from sparsity_jax.report.figures import numbered
 from sparsity_jax.report.paper import calibration, candidates
+from sparsity_jax.storage.config_record import read_config
 from sparsity_jax.storage.results import read_results
-from sparsity_jax.storage.workdir import read_config
 
 PROGRAM = "python -m sparsity_jax.report"
 

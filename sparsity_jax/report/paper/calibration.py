@@ -28,9 +28,9 @@ from sparsity_jax.config.calibration import CANDIDATES, DATASETS, WIDTH, Candida
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.errors import UserError
 from sparsity_jax.report.paper.published import SAME_DATASET, Published, match_key, published
+from sparsity_jax.storage.config_record import ConfigRecord
 from sparsity_jax.storage.io import number, write_atomically
 from sparsity_jax.storage.results import RunResult
-from sparsity_jax.storage.workdir import ConfigRecord
 
 FULL_STEPS = 406_250  # 325 epochs of 50,000 images in batches of 40
 LAYERS = tuple(f"c{place}" for place in range(1, 8))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sparsity_jax.config.calibration import CANDIDATES
 from sparsity_jax.errors import UserError
 from sparsity_jax.report.paper import calibration, candidates
+from sparsity_jax.storage.config_record import ConfigRecord
 from sparsity_jax.storage.results import RunResult
-from sparsity_jax.storage.workdir import ConfigRecord
 
 FULL = calibration.FULL_STEPS
 RECORD = ConfigRecord({}, versions={"jax": "0.12"}, devices=("cpu", "cpu"), commit="abc")
