@@ -14,7 +14,7 @@ Expect: CIFAR10 / CIFAR100: training loss 0.22 / 0.51, test loss 0.44 / 2.05, te
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.config.base import default_config
+from sparsity_jax.config import default_config
 from sparsity_jax.config.calibration import CANDIDATES, DATASETS, WIDTH
 from sparsity_jax.errors import UserError
 

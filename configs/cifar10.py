@@ -10,7 +10,7 @@ Runs: 1 x 406,250 steps; give --config.seeds=3 for the paper's mean, --config.sc
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.config.base import default_config
+from sparsity_jax.config import default_config
 
 
 def get_config(arg: str | None = None) -> ConfigDict:

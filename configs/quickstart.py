@@ -8,7 +8,7 @@ Runs: 4 x 5,750 steps; about 2 minutes on 2 CPU cores.
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.config.base import default_config
+from sparsity_jax.config import default_config
 
 
 def get_config(arg: str | None = None) -> ConfigDict:

@@ -15,7 +15,7 @@ Expect: at scale 0.05, mean and standard deviation of three seeds: clean 11.4 +-
 
 from ml_collections import ConfigDict
 
-from sparsity_jax.config.base import default_config
+from sparsity_jax.config import default_config
 from sparsity_jax.errors import UserError
 
 

@@ -9,7 +9,7 @@ python -m sparsity_jax.main --config=configs/NAME.py[:ARG] [--workdir=DIR] [--ov
   --overwrite  start anew, even where another config's results lie
   --config.F=V set a field of the config, such as --config.strength=1e-3, --config.seeds=3,
                --config.data=folder:PATH, --config.renderings.background=cluttered,
-               --config.scale=0.1 (shortens every duration); sparsity_jax/config/base.py lists them
+               --config.scale=0.1 (shortens every duration); all fields are listed below
   --share      train only part I (from 0) of N of the grid; start one process for each, on any
                machines that see the workdir (python -m sparsity_jax.launch --help does that)
 
@@ -25,8 +25,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict
 
+from sparsity_jax.config.base import all_fields
+from sparsity_jax.config.checks import NESTED
+from sparsity_jax.config.command_line import field_table, load_config, override
+from sparsity_jax.config.fields import nearest_first, unknown_field
 from sparsity_jax.distributed import determinism
 from sparsity_jax.distributed import preemption as interruption
 from sparsity_jax.distributed.processes import initialize
@@ -34,22 +38,22 @@ from sparsity_jax.distributed.shards import WHOLE, Shard, parse_shard
 from sparsity_jax.errors import UserError
 from sparsity_jax.experiment import run as experiment
 
+_FIELD = "config."  # begins the flag of a field
+
 
 def main() -> int:
     """Run the command line; returns 0, 2 for wrong input or a bad disk, 130 or 143 if stopped."""
     command = shlex.join(["python", "-m", "sparsity_jax.main", *sys.argv[1:]])
     try:
-        values = _parse(sys.argv)  # the config flag finds its overrides in sys.argv by itself
-        if values.help:
-            print(__doc__)
+        values, config = _parse(sys.argv)
+        if config is None:
+            print(f"{__doc__}\n{field_table()}")
             return 0
-        config = values.config
         workdir = Path(values.workdir or f"runs/{config.name}")
-        if config.get("deterministic"):
+        if config.deterministic:
             determinism.demand()
-        invocation = experiment.Invocation(
-            command, overwrite=values.overwrite, shard=_shard(values)
-        )
+        shard = _shard(values, together=config.split == "batch")
+        invocation = experiment.Invocation(command, overwrite=values.overwrite, shard=shard)
         with interruption.raising():
             experiment.run(config, workdir, invocation)
     except UserError as error:
@@ -65,52 +69,74 @@ def main() -> int:
     return 0
 
 
-def _parse(argv: Sequence[str]) -> flags.FlagValues:
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", None, "the config file", flag_values=values)
-    flags.DEFINE_string("workdir", None, "where results go", flag_values=values)
-    flags.DEFINE_bool("overwrite", False, "start anew in the workdir", flag_values=values)
-    flags.DEFINE_string("share", None, "which part of the grid: I/N", flag_values=values)
-    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0", flag_values=values)
-    flags.DEFINE_string("process", None, "which process of how many: I/N", flag_values=values)
-    flags.DEFINE_bool("help", False, "show the text above", flag_values=values)
+def _parse(argv: Sequence[str]) -> tuple[flags.FlagValues, ConfigDict | None]:
+    """The flags, and the config with what they set in it; None where only help is asked for."""
+    values = _flags()
     try:
         rest = values(argv)[1:]
-        _ = values.config and values.config.name  # a file that is missing shows only now
-    except Exception as error:  # a config file is code, and may raise anything
-        raise UserError(_one_line(error)) from None
+    except flags.UnrecognizedFlagError as error:
+        raise _unknown_flag(error.flagname, values) from None
+    except flags.IllegalFlagValueError as error:  # texts are read later
+        raise UserError(f"{error}; give True or False") from None
+    except flags.Error as error:
+        raise UserError(" ".join(str(error).split())) from None
     if rest:
         raise UserError(f"{rest[0]!r} is not a flag; see --help")
-    if values.config is None and not values.help:
+    if values.help:
+        return values, None
+    if values.config is None:
         raise UserError("--config is missing; try --config=configs/quickstart.py")
+    config = load_config(values.config)
+    given = {
+        name.removeprefix(_FIELD): values[name].value for name in values if name.startswith(_FIELD)
+    }
+    override(config, {name: str(text) for name, text in given.items() if text is not None})
+    return values, config
+
+
+def _flags() -> flags.FlagValues:
+    values = flags.FlagValues()
+    for name, text in (
+        ("config", "the config file"),
+        ("workdir", "where results go"),
+        ("share", "which part of the grid: I/N"),
+        ("coordinator", "HOST:PORT of process 0"),
+        ("process", "which process of how many: I/N"),
+    ):
+        flags.DEFINE_string(name, None, text, flag_values=values)
+    flags.DEFINE_bool("overwrite", False, "start anew in the workdir", flag_values=values)
+    flags.DEFINE_bool("help", False, "show the text above", flag_values=values)
+    fields = {name: field.setting.help for name, field in all_fields().items()}
+    for name, text in {**fields, **dict.fromkeys(NESTED, "a dict")}.items():
+        yes_or_no = name in fields and all_fields()[name].hint is bool
+        define = flags.DEFINE_bool if yes_or_no else flags.DEFINE_string
+        define(f"{_FIELD}{name}", None, text, flag_values=values)
     return values
 
 
-def _shard(values: flags.FlagValues) -> Shard:
-    """The part of the runs that this process trains, alone or joined to others."""
+def _unknown_flag(name: str, values: flags.FlagValues) -> UserError:
+    if name.startswith(_FIELD):
+        return unknown_field(name.removeprefix(_FIELD), all_fields())
+    valid = nearest_first(name, [each for each in values if not each.startswith(_FIELD)])
+    return UserError(f"--{name} is not a flag; valid are --{', --'.join(valid)}, --config.FIELD")
+
+
+def _shard(values: flags.FlagValues, *, together: bool) -> Shard:
+    """The part of the runs that this process trains, alone or joined to others.
+
+    Args:
+      values: the flags.
+      together: all processes train the same runs, each a part of every batch.
+    """
     if values.share is None:
         process = values.process and parse_shard(values.process, flag="--process")
         joined = initialize(values.coordinator, process or None)
-        return WHOLE if values.config.get("split") == "batch" else joined  # all train the same runs
+        return WHOLE if together else joined
     if values.coordinator or values.process:
         raise UserError("--share is for processes that do not know of each other; leave it out")
     if values.overwrite:
         raise UserError("--overwrite would remove what other shares wrote; give one of the two")
     return parse_shard(values.share)
-
-
-def _one_line(error: Exception) -> str:
-    """An error's message on one line, without the libraries' framing; its kind if unexpected."""
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, OSError):
-        there = ", ".join(sorted(path.stem for path in Path("configs").glob("*.py")))
-        known = f"; configs/ holds {there}" if there else ""
-        return f"--config cannot be read: {str(error).splitlines()[-1].strip()}{known}"
-    said = " ".join(str(error).replace("\\n", " ").replace("\\'", "'").split()).strip("'\"")
-    if isinstance(error, flags.Error | AttributeError | KeyError):
-        return said.replace("' Did you", ". Did you")
-    return f"--config: {type(error).__name__}: {said}"
 
 
 if __name__ == "__main__":

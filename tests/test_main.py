@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sparsity_jax import main as command
+from sparsity_jax.config.base import all_fields
 from sparsity_jax.models import ConvNet
 from sparsity_jax.storage.measurements import read_measurements
 from sparsity_jax.storage.models import load_model
@@ -19,7 +20,7 @@ from sparsity_jax.training import observe as observing
 from sparsity_jax.training import trainer as fitting
 
 CONFIG = """
-from sparsity_jax.config.base import default_config
+from sparsity_jax.config import default_config
 
 def get_config(arg=None):
     config = default_config()
@@ -145,7 +146,16 @@ def test_a_diverging_run_is_reported_and_the_next_one_trained(config, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--config.optimzer=sgd"], "optimizer"),
+        (["--config.optimzer=sgd"], "nearest first: optimizer"),
+        (["--config.lr=1"], "nearest first: learning_rate"),
+        (["--config.lr", "1"], "nearest first: learning_rate"),
+        (["--config.renderings.sise=8"], "nearest first: renderings.size"),
+        (["--config.sweep=({'lr': 1},)"], "nearest first: learning_rate"),
+        (["--config.sweep=({'renderings.sise': 8},)"], "nearest first: renderings.size"),
+        (["--config.sweep=({'seeds': 0},)"], "at least 1"),
+        (["--config.sweep=({'store': 'x'},)"], "set config.store"),
+        (["--config.flip=perhaps"], "True or False"),
+        (["--config.pool_after=C1"], "a tuple of integers"),
         (["--config.optimizer=lion"], "adam"),
         (["--config.data=mnist"], "renderings"),
         (["--config.data=folder:nowhere"], "nowhere"),
@@ -161,7 +171,7 @@ def test_a_diverging_run_is_reported_and_the_next_one_trained(config, capsys):
         (["--config.seeds=0"], "at least 1"),
         (["--workdir=small.py"], "is a file"),
         (["stray"], "not a flag"),
-        (["--wrokdir=x"], "workdir"),
+        (["--wrokdir=x"], "valid are --workdir"),
     ],
 )
 def test_wrong_input_is_one_line_that_says_what_is_valid(config, arguments, said, capsys):
@@ -174,11 +184,25 @@ def test_wrong_input_is_one_line_that_says_what_is_valid(config, arguments, said
     assert not Path("runs").exists()
 
 
-@pytest.mark.parametrize("config_flag", [[], ["--config=absent.py"], ["--config=broken.py"]])
-def test_a_missing_or_broken_config_is_one_line(config, config_flag, capsys):
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], "--config is missing"),
+        (["--config=absent.py"], "'absent.py' is not a file"),
+        (["--config=broken.py"], "NameError: name 'undefined' is not defined"),
+        (["--config=broken.py:arg"], "NameError"),
+        (["--config=empty.py"], "get_config"),
+        (["--config=other.py"], "dict, not a ConfigDict"),
+    ],
+)
+def test_a_missing_or_broken_config_is_one_line(config, flags, said, capsys):
     Path("broken.py").write_text("def get_config(arg=None):\n    return undefined\n")
-    assert main(config_flag) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    Path("empty.py").write_text("")
+    Path("other.py").write_text("def get_config():\n    return {}\n")
+    assert main(flags) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert said in error
 
 
 def test_a_workdir_of_another_config_is_refused_by_field_and_can_be_overwritten(config, capsys):
@@ -203,8 +227,9 @@ def test_an_unwritable_workdir_is_named(config, capsys):
 def test_help_shows_how_to_use_it(capsys):
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
-    for word in ("--config", "--workdir", "--overwrite", "--config.strength"):
+    for word in ("--config", "--workdir", "--overwrite", "--config.strength", *all_fields()):
         assert word in said
+    assert max(map(len, said.splitlines())) <= 100
 
 
 def test_fields_reach_the_run_names(config):

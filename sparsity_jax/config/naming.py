@@ -1,4 +1,4 @@
-"""How are numbers written in names, and runs told apart whose names do not say all?"""
+"""Names of runs: numbers in them, settings in them, and labels where the rest does not differ."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from sparsity_jax.config.fields import Field
 
 _COLUMNS = ("data", "network")  # what a table's columns tell apart already
 _LONGEST = 80
@@ -25,6 +27,25 @@ def strength_text(strength: float) -> str:
         if float(text) == strength:
             return text
     return repr(strength)
+
+
+def variant_part(run: Any, name: str, field: Field) -> str:
+    """How one field enters the variant of a run; '' where it has its usual value.
+
+    Args:
+      run: a `RunConfig`.
+      name: of the field.
+      field: what is known of it.
+    """
+    form, unset = field.setting.variant, field.setting.unset
+    if not isinstance(form, str):
+        return form(run)
+    if not form:
+        return ""
+    value = getattr(run, name)
+    if value == (unset(vars(run)) if unset else field.default):
+        return ""
+    return form.format("-".join(map(str, value)) if isinstance(value, tuple) else value)
 
 
 def labels(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:

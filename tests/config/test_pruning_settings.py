@@ -2,7 +2,7 @@
 
 import pytest
 
-from sparsity_jax.config.base import default_config
+from sparsity_jax.config import default_config
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.errors import UserError
 
