@@ -1,4 +1,4 @@
-"""Which tensors does an Orbax checkpoint hold, whoever wrote it?"""
+"""Tensors of an Orbax checkpoint, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -14,34 +14,40 @@ from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
 from sparsity_jax.audit.tensors import MAX_VECTOR, Tensors
 from sparsity_jax.errors import UserError
-from sparsity_jax.storage import snapshot
 
 
 def read_orbax(path: Path) -> Tensors:
     """Tensors of an Orbax checkpoint: a saved tree, a step, or a folder of steps (newest taken).
 
+    Where a step holds several trees, the name of each stands before the names of its tensors.
+
     Raises:
       UserError: no saved tree inside.
     """
-    saved = _newest_tree(path)
-    if (saved / snapshot.LEAVES).exists():
-        leaves = snapshot.SnapshotHandler().restore(saved).leaves
-        return {name: _light(leaf) for name, leaf in leaves.items()}
     # Orbax warns that item folders of a step lack top-level metadata; they always do.
     logging.getLogger("absl").setLevel(logging.ERROR)
+    trees = _newest_trees(path)
+    return {
+        (f"{folder.name}/{name}" if len(trees) > 1 else name): leaf
+        for folder in trees
+        for name, leaf in _read_tree(folder).items()
+    }
+
+
+def _read_tree(folder: Path) -> Tensors:
     with ocp.PyTreeCheckpointer() as checkpointer:
-        tree = checkpointer.metadata(saved).item_metadata.tree
+        tree = checkpointer.metadata(folder).item_metadata.tree
         wanted = jax.tree.map(_restore_args, tree, is_leaf=_is_array)
         with warnings.catch_warnings():  # it was saved elsewhere, on other devices: that is fine
             warnings.simplefilter("ignore")
-            restored = checkpointer.restore(saved, restore_args=wanted)
+            restored = checkpointer.restore(folder, restore_args=wanted)
     flat = jax.tree_util.tree_flatten_with_path(restored)[0]
     return {"/".join(_name(key) for key in keys): _light(leaf) for keys, leaf in flat}
 
 
-def _newest_tree(path: Path) -> Path:
-    names = ("_METADATA", snapshot.LEAVES)  # of anybody's, of our own
-    saved = [found.parent for name in names for found in path.resolve().rglob(name)]
+def _newest_trees(path: Path) -> list[Path]:
+    """The folders of one step's trees."""
+    saved = sorted(found.parent for found in path.resolve().rglob("_METADATA"))
     if not saved:
         raise UserError(
             "no Orbax checkpoint inside (no _METADATA); give the checkpoint's directory"
@@ -49,7 +55,8 @@ def _newest_tree(path: Path) -> Path:
     runs = sorted({str(_run(folder).relative_to(path.resolve())) for folder in saved})
     if len(runs) > 1:
         raise UserError(f"holds {len(runs)} checkpoints; give one of them, such as {runs[0]}")
-    return max(saved, key=_step)
+    newest = max(_step(folder) for folder in saved)
+    return [folder for folder in saved if _step(folder) == newest]
 
 
 def _run(folder: Path) -> Path:

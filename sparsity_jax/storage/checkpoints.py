@@ -1,8 +1,8 @@
-"""How is a run's state kept so that nothing is lost and nothing damaged is believed?
+"""Checkpoints of one run: written in the background, committed whole, verified when read.
 
 Orbax writes checkpoints asynchronously and commits them atomically. It restores flipped bits and
-changed dtypes without a word, so every leaf and the notes carry a digest, and restoring walks back
-to the newest step of which all verify.
+changed dtypes without a word, so every leaf and the metadata carry a digest, and restoring walks
+back to the newest step of which all verify.
 """
 
 from __future__ import annotations
@@ -19,14 +19,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.storage import checkpoint_items as items
 from sparsity_jax.storage.io import array_digest, json_digest
-from sparsity_jax.storage.snapshot import (
-    Snapshot,
-    SnapshotHandler,
-    SnapshotRestore,
-    SnapshotSave,
-    read_snapshot,
-)
 
 Arrays = dict[str, Any]
 
@@ -47,21 +41,35 @@ class DamageError(Exception):
 class Checkpoints:
     """The checkpoints of one run, in one folder.
 
+    Plain Orbax opens them: `<folder>/<step>/state` is a standard tree, as `arrays` beside it;
+    `metadata` is JSON.
+
     Args:
       folder: where they lie; `folder`'s neighbour 'damaged' receives those that do not verify.
       of: what they are checkpoints of, such as a digest of settings and data. Those of something
         else are refused: two runs with equal shapes could take each other's.
       keep: how many are kept; older ones are removed.
 
+    Raises:
+      UserError: nothing can be written there.
+
     Example:
-      >>> with Checkpoints(folder) as checkpoints:
-      ...     checkpoints.save(10, state, arrays={'gamma/C1': gamma}, notes={'seconds': 1.5})
-      ...     step, state, arrays, notes = checkpoints.restore(like=state)
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     with Checkpoints(Path(folder)) as checkpoints:
+      ...         checkpoints.save(10, {'w': np.ones(2)}, arrays={}, notes={'seconds': 1.5})
+      ...         checkpoints.wait()
+      ...         step, state, arrays, notes = checkpoints.restore(like={'w': np.zeros(2)})
+      >>> step, float(state['w'][0]), notes
+      (10, 1.0, {'seconds': 1.5})
     """
 
     def __init__(self, folder: Path, *, of: str = "", keep: int = 2) -> None:
         self._folder, self._of = folder.resolve(), of
         me = jax.process_index()  # whoever trains a run keeps it, whatever other processes do
+        self._processes = ocp.options.MultiprocessingOptions(
+            primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
+        )
         self._options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             cleanup_tmp_directories=True,
@@ -69,9 +77,7 @@ class Checkpoints:
             create=False,
             # Its signals would be mixed up among processes that each keep their own runs.
             async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
-            multiprocessing_options=ocp.options.MultiprocessingOptions(
-                primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
-            ),
+            multiprocessing_options=self._processes,
         )
         with self._explained():
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -94,26 +100,24 @@ class Checkpoints:
         Args:
           step: training steps taken.
           state: any pytree of arrays.
-          arrays: further arrays by name, of sizes that may differ between checkpoints.
+          arrays: further arrays by name, none empty, of shapes that may differ between
+            checkpoints.
           notes: anything JSON can hold.
 
         Raises:
           UserError: this one or the one before could not be written; committed ones are untouched.
         """
-        leaves = {**_named("state", state), **{f"arrays{name}": a for name, a in arrays.items()}}
-        leaves = {name: np.array(leaf) for name, leaf in leaves.items()}  # copies: steps go on
+        trees = items.as_saved(state, arrays)  # copies: steps go on
+        leaves = items.leaves(trees)
         content = {
             "step": step,
             "of": self._of,
             "leaves": {name: array_digest(leaf) for name, leaf in leaves.items()},
             "notes": dict(notes),
         }
+        metadata = {"digest": json_digest(content), **content}
         with self._explained():
-            saved = self._manager.save(
-                step,
-                args=SnapshotSave(Snapshot(leaves, {"digest": json_digest(content), **content})),
-                force=True,
-            )
+            saved = self._manager.save(step, args=items.save_args(trees, metadata), force=True)
         if not saved:
             raise UserError(f"checkpoint {self._folder / str(step)} was not written")
 
@@ -127,7 +131,8 @@ class Checkpoints:
           at_most: the newest step to look at.
 
         Raises:
-          UserError: a sound checkpoint belongs to something else than `of`.
+          UserError: a checkpoint belongs to something else than `of`, or an older version of this
+            package wrote it.
         """
         steps = [step for step in self._manager.all_steps() if at_most is None or step <= at_most]
         for step in sorted(steps, reverse=True):
@@ -155,29 +160,29 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     def _read(self, step: int, like: Any) -> Restored:
-        found: Any = self._manager.restore(step, args=SnapshotRestore())
-        leaves, content = found
-        verify_notes(content, step)
-        _verify_leaves(leaves, content["leaves"])
+        folder = self._folder / str(step)
+        if (folder / "default" / "leaves.npz").exists():
+            raise UserError(
+                f"checkpoint {folder} was written by an older version of sparsity_jax; finish the "
+                "run with that version, or --overwrite to start anew"
+            )
+        content = verified_metadata(items.read_metadata(folder), step)
         if content["of"] != self._of:
             raise UserError(
-                f"checkpoint {self._folder / str(step)} is of other settings or other data than "
+                f"checkpoint {folder} is of other settings or other data than "
                 "this run's; restore those, or --overwrite to start anew"
             )
-        _verify_shapes(leaves, _named("state", like))
-        names = list(_named("state", like))
-        state = jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in names])
-        arrays = {
-            name.removeprefix("arrays"): leaf
-            for name, leaf in leaves.items()
-            if name.startswith("arrays")
-        }
+        leaves = _verified_leaves(folder, content)
+        wanted = items.leaves({items.STATE: like})
+        _verify_shapes(leaves, wanted)
+        state = jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in wanted])
+        prefix = f"{items.ARRAYS}/"
+        arrays = {n.removeprefix(prefix): a for n, a in leaves.items() if n.startswith(prefix)}
         return Restored(step, jax.device_put(state), arrays, content["notes"])
 
     def _open(self) -> ocp.CheckpointManager:
-        return ocp.CheckpointManager(
-            self._folder, options=self._options, item_handlers=SnapshotHandler()
-        )
+        registry = items.handlers(self._processes)
+        return ocp.CheckpointManager(self._folder, options=self._options, handler_registry=registry)
 
     def _set_aside(self, step: int, error: Exception) -> None:
         """Move a damaged checkpoint out of the way: its step will be saved again."""
@@ -206,51 +211,47 @@ class Checkpoints:
             ) from error
 
 
-def _named(prefix: str, tree: Any) -> dict[str, Any]:
-    """Leaf path -> leaf, in the order in which the tree is flattened."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {prefix + jax.tree_util.keystr(path): leaf for path, leaf in leaves}
-
-
 def checkpoint_problem(folder: Path, step: int) -> str:
-    """What is wrong with a checkpoint on disk; '' when every leaf and note is what was saved.
+    """Say what is wrong with a checkpoint on disk; '' when leaves and metadata are what was saved.
 
     Args:
       folder: the checkpoint's own, with the step as its name.
       step: the step that it should be of.
 
     Example:
-      >>> checkpoint_problem(Path("runs/quickstart/runs/RUN/checkpoints/5750"), 5750)
-      ''
+      >>> checkpoint_problem(Path('runs/RUN/checkpoints/5750'), 5750)[:49]
+      'checkpoint runs/RUN/checkpoints/5750 is damaged ('
     """
     try:
-        leaves, content = read_snapshot(folder / "default")
-        verify_notes(content, step)
-        _verify_leaves(leaves, content["leaves"])
-    except Exception as error:  # whatever json, zipfile and numpy raise for damaged files
+        _verified_leaves(folder, verified_metadata(items.read_metadata(folder), step))
+    except Exception as error:  # whatever json, Orbax and TensorStore raise for damaged files
         return f"checkpoint {folder} is damaged ({_first_line(error)[:200]})"
     return ""
 
 
-def verify_notes(content: Any, step: int) -> None:
-    """Check a checkpoint's notes, taking off their digest.
+def verified_metadata(metadata: Any, step: int) -> dict[str, Any]:
+    """A checkpoint's metadata without their digest, once it was compared.
 
     Raises:
       DamageError: they are not those that were saved at this step.
     """
-    sealed = content.pop("digest", None) if isinstance(content, dict) else None
-    if sealed is None or sealed != json_digest(content):
-        raise DamageError("its notes are not what was saved")
+    content = dict(metadata) if isinstance(metadata, Mapping) else {}
+    digest = content.pop("digest", None)
+    if digest is None or digest != json_digest(content):
+        raise DamageError("its metadata are not what was saved")
     if content["step"] != step:
         raise DamageError(f"it is that of step {content['step']}")
+    return content
 
 
-def _verify_leaves(leaves: Mapping[str, np.ndarray], saved: Mapping[str, str]) -> None:
+def _verified_leaves(folder: Path, content: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    leaves, saved = items.read_leaves(folder), content["leaves"]
     if set(leaves) != set(saved):
         raise DamageError(f"leaf {min(set(leaves) ^ set(saved))} is missing or foreign")
     for name, leaf in leaves.items():
         if array_digest(leaf) != saved[name]:
             raise DamageError(f"leaf {name} is not what was saved")
+    return leaves
 
 
 def _verify_shapes(leaves: Mapping[str, np.ndarray], like: Mapping[str, Any]) -> None:

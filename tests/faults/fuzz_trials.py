@@ -102,7 +102,7 @@ def _read_notes(path: Path) -> None:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         raise checkpoints.DamageError("not JSON") from None  # Orbax's part
-    checkpoints.verify_notes(content, 3)
+    checkpoints.verified_metadata(content, 3)
 
 
 def _mutated(content: bytes, chance: random.Random) -> bytes:

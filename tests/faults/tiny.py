@@ -73,7 +73,7 @@ def _leaf_digests(checkpoints: Path) -> dict[str, str]:
     if not checkpoints.exists():
         return {}
     last = max((path for path in checkpoints.iterdir() if path.name.isdigit()), key=_step)
-    content = json.loads((last / "default" / "notes.json").read_text())
+    content = json.loads((last / "metadata" / "metadata").read_text())
     return {"step": last.name, **content["leaves"]}
 
 
