@@ -1,10 +1,11 @@
-"""How does the learning rate move during training? It drops, a few times, by steps."""
+"""Learning-rate schedules: a few drops, each at a step, relative to the base rate."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax.typing import ArrayLike
 
 from sparsity_jax.errors import UserError
@@ -57,13 +58,9 @@ def step_schedule(drops: Sequence[tuple[int, float]]) -> Schedule:
     if min((multiplier for _, multiplier in drops), default=1) < 0:
         raise UserError(f"learning-rate drops {tuple(drops)}: multipliers must be 0 or more")
 
-    def schedule(step: ArrayLike) -> jax.Array:
-        multiplier = constant(step)
-        for boundary, dropped in drops:
-            multiplier = jnp.where(jnp.asarray(step) >= boundary, dropped, multiplier)
-        return multiplier
-
-    return schedule
+    levels = [optax.constant_schedule(multiplier) for _, multiplier in drops]
+    schedule = optax.join_schedules([constant, *levels], steps)
+    return lambda step: jnp.asarray(schedule(step))
 
 
 def drops_in_steps(

@@ -1,11 +1,13 @@
-"""Which update rules does PyTorch define differently from optax?
+"""Update rules as PyTorch defines them, and what gamma and beta get of their own.
 
-Two: AMSGrad and Adagrad. The other five are optax's own, with the constants of
-``hyperparameters.py``. Both rules here return the direction to *subtract*; the learning rate and
-the sign come after, in ``chain.py``.
+Five rules are optax's, with the constants of ``table.py``. AMSGrad and Adagrad differ between
+PyTorch and optax, so they stand here. Both return the direction to *subtract*; the learning rate
+and the sign come after, in ``regularized.py``. Gamma and beta may have learning rates of their own,
+and gamma an L1 penalty.
 """
 
-from typing import NamedTuple
+from collections.abc import Hashable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -110,3 +112,101 @@ def scale_by_adagrad(eps: float) -> optax.GradientTransformation:
         return updates, AdagradState(total=total)
 
     return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]
+
+
+def scale_gamma_and_beta(
+    gamma_lr_scale: float | jax.Array, beta_lr_scale: float | jax.Array
+) -> optax.GradientTransformation:
+    r"""Multiply the updates of gamma and of beta; leave every other update as it is.
+
+    .. math:: u_\gamma \to a\, u_\gamma, \quad u_\beta \to b\, u_\beta
+
+    Args:
+      gamma_lr_scale: The factor a; a number, may be traced.
+      beta_lr_scale: The factor b; a number, may be traced.
+
+    Returns:
+      A transformation whose state holds no arrays. Parameters are grouped by :func:`norm_labels`;
+      a tree without gamma and beta passes unchanged.
+
+    Example:
+      >>> rates = scale_gamma_and_beta(0.1, 1.0)
+      >>> tree = {"norm": {"scale": 2.0, "bias": 2.0}, "dense": {"bias": 2.0}}
+      >>> rates.update(tree, rates.init(tree))[0]
+      {'dense': {'bias': 2.0}, 'norm': {'bias': 2.0, 'scale': 0.2}}
+
+    Paper: supplement, Sec. 3 and Table S3.
+    """
+    rates: dict[Hashable, optax.GradientTransformation] = {
+        "gamma": optax.scale(gamma_lr_scale),
+        "beta": optax.scale(beta_lr_scale),
+        "other": optax.identity(),
+    }
+    return optax.partition(rates, norm_labels)
+
+
+def add_sign_of_gamma(strength: float | jax.Array) -> optax.GradientTransformation:
+    r"""Add the subgradient of an L1 penalty to the gradients of gamma; leave the others untouched.
+
+    .. math:: g_\gamma \leftarrow g_\gamma + s \operatorname{sign}(\gamma)
+
+    Standing before the rule, the penalty passes through it as L2 does. The authors of Network
+    Slimming penalise the norms of convolutions alone; here those of hidden dense layers are
+    penalised as well (their VGG-19 has none).
+
+    Args:
+      strength: The strength s, 0 or more; may be traced.
+
+    Returns:
+      A transformation whose state holds no arrays; its update needs the parameters.
+
+    Example:
+      >>> penalty = add_sign_of_gamma(0.5)
+      >>> params = {"scale": jnp.array([2.0, -3.0, 0.0]), "bias": jnp.ones(3)}
+      >>> gradients = {"scale": jnp.zeros(3), "bias": jnp.zeros(3)}
+      >>> penalty.update(gradients, penalty.init(params), params)[0]["scale"].tolist()
+      [0.5, -0.5, 0.0]
+
+    Reference: Liu et al., "Learning Efficient Convolutional Networks through Network Slimming",
+    2017, which the paper compares with in Sec. 5.
+    """
+
+    def add(gradients: optax.Updates, params: optax.Params | None) -> optax.Updates:
+        return jax.tree.map(lambda g, gamma: g + strength * jnp.sign(gamma), gradients, params)
+
+    def is_gamma(tree: Any) -> Any:
+        return jax.tree.map(lambda label: label == "gamma", norm_labels(tree))
+
+    return optax.masked(optax.stateless(add), is_gamma)
+
+
+def norm_labels(tree: Any) -> Any:
+    """Label every leaf of a tree ``gamma``, ``beta`` or ``other``, for :func:`optax.partition`.
+
+    Gamma is a leaf named ``scale``; beta is a leaf named ``bias`` that has a ``scale`` beside it.
+    So the bias of a dense layer is not a beta.
+
+    Args:
+      tree: Parameters, or anything of their structure; names are keys or attributes.
+
+    Returns:
+      A tree of that structure with a string at every leaf.
+
+    Example:
+      >>> norm_labels({"norm": {"scale": 1.0, "bias": 0.0}, "dense": {"bias": 0.0}})
+      {'dense': {'bias': 'other'}, 'norm': {'bias': 'beta', 'scale': 'gamma'}}
+    """
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    norms = {path[:-1] for path in paths if _leaf_name(path) == "scale"}
+
+    def label(path: tuple[Any, ...], _: Any) -> str:
+        if _leaf_name(path) == "scale":
+            return "gamma"
+        return "beta" if _leaf_name(path) == "bias" and path[:-1] in norms else "other"
+
+    return jax.tree_util.tree_map_with_path(label, tree)
+
+
+def _leaf_name(path: tuple[Any, ...]) -> str:
+    """The last part of a path: a dictionary's key or an object's attribute."""
+    return str(getattr(path[-1], "key", getattr(path[-1], "name", ""))) if path else ""

@@ -1,7 +1,5 @@
-"""Does wrong input get one line that says what is valid, and do the printed examples hold?"""
+"""Wrong input gets one line that says what is valid."""
 
-import doctest
-from types import ModuleType
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,17 +11,9 @@ from sparsity_jax.optimizers import (
     OPTIMIZERS,
     REGULARIZERS,
     WD_MODES,
-    checks,
     default_learning_rate,
     make_optimizer,
-    norm_rates,
-    schedules,
 )
-from sparsity_jax.optimizers import regularized as chain
-from sparsity_jax.optimizers import table as hyperparameters
-from sparsity_jax.optimizers import transforms as rules
-
-MODULES = (chain, checks, hyperparameters, norm_rates, rules, schedules)
 
 
 @pytest.mark.parametrize(
@@ -79,10 +69,3 @@ def test_default_learning_rates_are_the_papers() -> None:
         "adadelta": 1.0,
         "adagrad": 1e-2,
     }
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_printed_examples_hold(module: ModuleType) -> None:
-    result = doctest.testmod(module, extraglobs={"jnp": jnp})
-    assert result.attempted > 0
-    assert result.failed == 0
