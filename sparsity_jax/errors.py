@@ -1,4 +1,4 @@
-"""What a user did that cannot work, said in one line."""
+"""Errors that a user can cause and mend."""
 
 
 class UserError(Exception):

@@ -1,4 +1,4 @@
-"""What is trained: networks as plans, and the one Linen module that builds them."""
+"""Networks as plans, and the one Linen module that builds them."""
 
 from sparsity_jax.models.convnet import ConvNet
 from sparsity_jax.models.networks import NETWORKS, basicnet, make_plan, vgg

@@ -1,4 +1,4 @@
-"""One Linen module that is any `Plan`: convolution, BatchNorm, ReLU, pooling, dense head."""
+"""Linen module of any `Plan`: convolution, BatchNorm, ReLU, pooling, dense head."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ class Norm(nn.BatchNorm):
     """BatchNorm as PyTorch sets it up: running statistics move by 0.1, epsilon 1e-5.
 
     The variables are those of `nn.BatchNorm`; in training the CPU form reads memory fewer times.
-    The variance is E[(x - mean)^2], because a dying filter is a nearly constant map, for which
-    E[x^2] - E[x]^2 cancels. The running variance is the biased one (PyTorch keeps the unbiased),
-    which changes evaluation by a factor n / (n - 1) of the variance, n = batch * height * width.
-    Computed in float32 whatever the type of x, which the answer has again. With `parts`, every
+    The variance is E[(x - mean)^2], because a filter on its way to inactive has a nearly constant
+    map, for which E[x^2] - E[x]^2 cancels. The running variance is the biased one (PyTorch keeps
+    the unbiased), which changes evaluation by a factor n / (n - 1) of the variance, with
+    n = batch * height * width.
+    Computed in float32 whatever the type of x; the result has the type of x. With `parts`, every
     part of the batch is normalised by its own statistics, and the running ones follow the first
     part's: what a batch divided among devices met in PyTorch's DataParallel.
     """
@@ -37,6 +38,7 @@ class Norm(nn.BatchNorm):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Normalise activations (..., channels); the result has their shape and type."""
         shape, dtype = x.shape[-1:], x.dtype
         x = x.astype(jnp.promote_types(dtype, jnp.float32))
         mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
@@ -66,7 +68,7 @@ def _normalised(
 
 
 class Convolution(nn.Module):
-    """'Same' convolution without bias, lowered for the backend at hand."""
+    """Convolution with 'same' padding and without bias, lowered for the present backend."""
 
     filters: int
     kernel: int
@@ -74,6 +76,7 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Convolve (N, H, W, C) into (N, ceil(H / stride), ceil(W / stride), filters)."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.filters)
         kernel = self.param("kernel", XAVIER_RELU, shape).astype(x.dtype)
         return convolution.conv(x, kernel, stride=self.stride)
@@ -89,6 +92,7 @@ class ConvBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Apply the block to (N, H, W, C); `train` normalises with the batch's statistics."""
         conv = self.conv
         x = Convolution(conv.filters, conv.kernel, conv.stride, name="conv")(x)
         norm = Norm(use_running_average=not train, parts=self.norm_parts, name="norm")
@@ -104,7 +108,7 @@ class ConvBlock(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """A hidden dense layer: dense (no bias, the norm has one), BatchNorm, ReLU."""
+    """Hidden dense layer: dense (no bias, the norm has one), BatchNorm, ReLU."""
 
     features: int
     negative_slope: float
@@ -112,6 +116,7 @@ class DenseBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """Apply the block to (N, inputs), which gives (N, features)."""
         dense = nn.Dense(
             self.features, use_bias=False, kernel_init=XAVIER_RELU, dtype=x.dtype, name="dense"
         )
@@ -120,18 +125,28 @@ class DenseBlock(nn.Module):
 
 
 class Logits(nn.Module):
-    """The last dense layer, with a bias and without norm."""
+    """Last dense layer, with a bias and without norm."""
 
     classes: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """Logits (N, classes) of (N, inputs), in float32 or wider."""
         x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         return nn.Dense(self.classes, kernel_init=XAVIER_RELU, name="dense")(x)
 
 
 def rectify(x: jax.Array, negative_slope: float) -> jax.Array:
-    """max(x, negative_slope * x): the ReLU at slope 0, the leaky ReLU of Table S2 above it."""
+    """ReLU at slope 0, the leaky ReLU of Table S2 above it: max(x, negative_slope * x).
+
+    Args:
+      x: activations of any shape.
+      negative_slope: slope below zero, in [0, 1].
+
+    Example:
+      >>> rectify(jnp.array([-1.0, 2.0]), 0.5).tolist()
+      [-0.5, 2.0]
+    """
     return jnp.maximum(x, negative_slope * x) if negative_slope else jax.nn.relu(x)
 
 
@@ -142,9 +157,9 @@ class ConvNet(nn.Module):
     'dense' and 'norm'; batch_stats the same without 'conv' and 'dense'.
 
     Example:
-      >>> net = ConvNet(basicnet(classes=10, input_shape=(32, 32, 3)))
-      >>> variables = net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
-      >>> net.apply(variables, jnp.zeros((4, 32, 32, 3))).shape
+      >>> net = ConvNet(Plan('tiny', (Conv(8, pool=True), Conv(16)), (8, 8, 3), 'global', (), 10))
+      >>> variables = jax.jit(net.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
+      >>> jax.jit(net.apply)(variables, jnp.zeros((4, 8, 8, 3))).shape
       (4, 10)
     """
 
@@ -178,12 +193,30 @@ def _head_inputs(x: jax.Array, plan: Plan) -> jax.Array:
 
 
 def init(plan: Plan, key: jax.Array) -> dict[str, Any]:
-    """Fresh variables of a plan: Xavier weights, gamma 1, beta 0, running mean 0 and variance 1."""
+    """Fresh variables of a plan: Xavier weights, gamma 1, beta 0, running mean 0 and variance 1.
+
+    Args:
+      plan: the network.
+      key: a JAX random key.
+
+    Returns:
+      {'params': ..., 'batch_stats': ...}, float32.
+    """
     return cast(dict, ConvNet(plan).init(key, jnp.zeros((1, *plan.input_shape), jnp.float32)))
 
 
 def logits(plan: Plan, variables: Mapping[str, Any], images: jax.Array) -> jax.Array:
-    """Logits (batch, classes) in evaluation mode: BatchNorm uses its running statistics."""
+    """Logits (batch, classes) in evaluation mode: BatchNorm uses its running statistics.
+
+    Args:
+      plan: the network.
+      variables: {'params', 'batch_stats'} of ConvNet(plan).
+      images: normalised floats (batch, height, width, channels).
+
+    Example:
+      >>> jax.jit(logits, static_argnums=0)(plan, variables, images).shape
+      (4, 10)
+    """
     return cast(jax.Array, ConvNet(plan).apply(variables, images, train=False))
 
 
@@ -207,6 +240,11 @@ def train_logits(
     Returns:
       (logits (N, classes), batch_stats, layer -> largest activation in each image (N, filters));
       the last is empty without `activity`.
+
+    Example:
+      >>> step = functools.partial(train_logits, plan, activity=True)
+      >>> jax.eval_shape(step, variables, images)[2]['C1'].shape
+      (4, 16)
     """
     net = ConvNet(plan, norm_parts)
     mutable = ["batch_stats", *(["activity"] if activity else [])]

@@ -1,4 +1,4 @@
-"""Convolution, written so that the backend at hand runs it fast.
+"""Convolution in the form that the present backend runs fastest.
 
 GPU and TPU get the plain form. XLA's convolution for the CPU is slow, above all its kernel gradient
 inside a loop (jax-ml/jax #12868), so there every convolution becomes matrix products, which know
@@ -23,21 +23,21 @@ def conv(
     p = (k - 1) // 2.
 
     Args:
-        x: activations (N, H, W, C).
-        kernel: weights (k, k, C, O).
-        stride: s, in both directions.
-        method: one of METHODS (the Winograd ones need k = 3 and s = 1); None chooses for backend
-            and shapes.
+      x: activations (N, H, W, C).
+      kernel: weights (k, k, C, O).
+      stride: s, in both directions.
+      method: one of METHODS (the Winograd ones need k = 3 and s = 1); None chooses for backend
+        and shapes.
 
     Returns:
-        Activations (N, ceil(H / s), ceil(W / s), O).
+      Activations (N, ceil(H / s), ceil(W / s), O).
 
     Raises:
-        ValueError: an unknown method, or a Winograd one with a stride.
+      ValueError: an unknown method, or a Winograd one with a stride.
 
     Example:
-        >>> conv(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 8))).shape
-        (1, 4, 4, 8)
+      >>> conv(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 8))).shape
+      (1, 4, 4, 8)
     """
     match method or choose(x.shape, kernel.shape, stride=stride, backend=jax.default_backend()):
         case "native":
@@ -62,17 +62,17 @@ def choose(
     """Name the fastest method, as measured layer by layer in whole training steps.
 
     Args:
-        x_shape: (N, H, W, C).
-        kernel_shape: (k, k, C, O).
-        backend: 'cpu', 'gpu' or 'tpu'.
-        stride: of the convolution.
+      x_shape: (N, H, W, C).
+      kernel_shape: (k, k, C, O).
+      backend: 'cpu', 'gpu' or 'tpu'.
+      stride: of the convolution.
 
     Returns:
-        One of METHODS.
+      One of METHODS.
 
     Example:
-        >>> choose((40, 8, 8, 64), (3, 3, 64, 64), backend="cpu")
-        'winograd4'
+      >>> choose((40, 8, 8, 64), (3, 3, 64, 64), backend="cpu")
+      'winograd4'
     """
     if backend != "cpu":
         return "native"
@@ -90,17 +90,17 @@ def patches(x: jax.Array, kernel: jax.Array, *, block: int = 1, stride: int = 1)
     more than multiplying by the zeros around the repeated kernel.
 
     Args:
-        x: activations (N, H, W, C).
-        kernel: weights (k, k, C, O).
-        block: outputs per row; 1 where there is a stride.
-        stride: rows and columns from one window to the next.
+      x: activations (N, H, W, C).
+      kernel: weights (k, k, C, O).
+      block: outputs per row; 1 where there is a stride.
+      stride: rows and columns from one window to the next.
 
     Returns:
-        Activations (N, ceil(H / stride), ceil(W / stride), O).
+      Activations (N, ceil(H / stride), ceil(W / stride), O).
 
     Example:
-        >>> patches(jnp.ones((1, 4, 4, 3)), jnp.ones((5, 5, 3, 8)), block=4).shape
-        (1, 4, 4, 8)
+      >>> patches(jnp.ones((1, 4, 4, 3)), jnp.ones((5, 5, 3, 8)), block=4).shape
+      (1, 4, 4, 8)
     """
     size, _, channels, filters = kernel.shape
     n, height, width, _ = x.shape

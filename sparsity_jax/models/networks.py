@@ -27,8 +27,14 @@ NETWORKS = ("BasicNet", *_VGG_STAGES)
 def parse_width(width: str | float) -> tuple[int, float]:
     """Read a width: a multiplier of every layer, or the paper's 'FIRST-FACTORx' (Table 6).
 
+    Args:
+      width: such as 0.25, '0.25' or '64-0.5x'.
+
     Returns:
       (filters of the first layer, factor of all other layers).
+
+    Raises:
+      UserError: the text is neither, or a factor is 0 or above 16.
 
     Example:
       >>> parse_width('64-0.5x'), parse_width('0.25')
@@ -67,8 +73,19 @@ def basicnet(
     (CIFAR, ObjectNet3D); up to 999, global average pool, 512, 256 (TinyImageNet); from 1,000 on,
     average pool 5x5 stride 4, 4096, 2048 (ImageNet).
 
+    Args:
+      classes: outputs.
+      input_shape: (height, width, channels).
+      width: as `parse_width` reads it.
+      pool_after: numbers of the convolutions that pooling follows.
+      negative_slope: of the leaky ReLU; 0 is the ReLU.
+
     Raises:
       UserError: a pooling position outside 1 ... 7, an unreadable width, or too small images.
+
+    Example:
+      >>> basicnet(classes=10, input_shape=(32, 32, 3)).filters
+      1856
     """
     wrong = [place for place in pool_after if place not in range(1, 8)]
     if wrong:
@@ -99,6 +116,17 @@ def vgg(
     Every stage ends in a 2x2 max pool and the last map is flattened: 512 for CIFAR, (512, 256) for
     TinyImageNet, (4096, 4096) for ImageNet (without dropout, which the paper does not mention).
     VGG-19 is that of Network Slimming: four pools, global average, one linear layer.
+
+    Args:
+      name: one of NETWORKS but BasicNet.
+      classes: outputs.
+      input_shape: (height, width, channels).
+      width: as `parse_width` reads it.
+      negative_slope: of the leaky ReLU; 0 is the ReLU.
+
+    Example:
+      >>> vgg('VGG-11', classes=10, input_shape=(32, 32, 3)).filters
+      2752
     """
     stages = _VGG_STAGES[name]
     slim = name == "VGG-19"
@@ -131,7 +159,7 @@ def make_plan(
     stride_2: Sequence[int] = (),
     negative_slope: float = 0.0,
 ) -> Plan:
-    """The plan of a network by name.
+    """Plan of a network by name.
 
     Args:
       network: one of NETWORKS.

@@ -13,21 +13,22 @@ def batch_norm(
     """Normalise every channel over the batch (training mode).
 
     y = gamma (x - mean) / sqrt(var + epsilon) + beta, with mean and var over all axes but the last;
-    var is the mean of (x - mean)^2 in a second pass, because a dying filter is nearly constant.
+    var is the mean of (x - mean)^2 in a second pass, because a filter on its way to inactive has a
+    nearly constant map.
 
     Args:
-        x: activations (..., C).
-        gamma: scale (C,).
-        beta: shift (C,).
-        epsilon: added to the variance.
+      x: activations (..., C).
+      gamma: scale (C,).
+      beta: shift (C,).
+      epsilon: added to the variance.
 
     Returns:
-        (y, mean, var): activations (..., C), and the batch's mean and biased variance (C,).
+      (y, mean, var): activations (..., C), and the batch's mean and biased variance (C,).
 
     Example:
-        >>> y, mean, var = batch_norm(jnp.ones((2, 4, 4, 3)), jnp.ones(3), jnp.zeros(3))
-        >>> y.shape, mean.shape
-        ((2, 4, 4, 3), (3,))
+      >>> y, mean, var = batch_norm(jnp.ones((2, 4, 4, 3)), jnp.ones(3), jnp.zeros(3))
+      >>> y.shape, mean.shape
+      ((2, 4, 4, 3), (3,))
     """
     form = _batch_norm if jax.default_backend() == "cpu" else _plain_batch_norm
     y, mean, var = form(x.reshape(-1, x.shape[-1]), gamma, beta, jnp.asarray(epsilon, x.dtype))

@@ -1,4 +1,4 @@
-"""What a network is, as data: a `Plan` lists its layers, and everything else is read from it.
+"""Networks as data: a `Plan` lists the layers, and everything else is read from it.
 
 A pruned network is the same constructor with a smaller plan; a plan is saved beside its weights.
 The paper's own networks are listed in `networks`.
@@ -19,7 +19,7 @@ HeadPool = str | tuple[int, int]  # 'global', 'flatten', or (window, stride) of 
 
 @dataclasses.dataclass(frozen=True)
 class Conv:
-    """One convolution: `filters` outputs, a square `kernel`, a stride, pooling after it or not."""
+    """Convolution with `filters` outputs, a square `kernel`, a stride, pooling after it or not."""
 
     filters: int
     kernel: int = 3
@@ -29,7 +29,7 @@ class Conv:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A convolutional network with BatchNorm and (leaky) ReLU after every convolution.
+    """Convolutional network with BatchNorm and (leaky) ReLU after every convolution.
 
     Attributes:
       name: the network's name in results, such as 'BasicNet' or 'VGG-16'.
@@ -67,12 +67,12 @@ class Plan:
 
     @property
     def layer_names(self) -> tuple[str, ...]:
-        """('C1', ..., 'CN')."""
+        """Names of the convolutions: ('C1', ..., 'CN')."""
         return tuple(f"C{i}" for i in range(1, len(self.convs) + 1))
 
     @property
     def dense_names(self) -> tuple[str, ...]:
-        """('F1', ...): the hidden dense layers, then the one that gives the logits."""
+        """Names ('F1', ...) of the hidden dense layers, then of the one that gives the logits."""
         return tuple(f"F{i}" for i in range(1, len(self.dense) + 2))
 
     @property
@@ -95,7 +95,7 @@ class Plan:
 
     @property
     def map_shapes(self) -> tuple[tuple[int, int, int], ...]:
-        """(height, width, channels) after every convolution and its pooling, as (H, W, C)."""
+        """Shapes (height, width, channels) after every convolution and its pooling."""
         return tuple(
             _pooled(shape, self.pool_kind) if conv.pool else shape
             for shape, conv in zip(self.conv_shapes, self.convs, strict=True)
@@ -103,7 +103,7 @@ class Plan:
 
     @property
     def conv_shapes(self) -> tuple[tuple[int, int, int], ...]:
-        """(height, width, filters) that every convolution computes, before pooling."""
+        """Shapes (height, width, filters) that every convolution computes, before pooling."""
         before, shapes = self.input_shape, []
         for conv in self.convs:
             height, width = (-(-side // conv.stride) for side in before[:2])
@@ -113,7 +113,7 @@ class Plan:
 
     @property
     def head_map(self) -> tuple[int, int, int]:
-        """(height, width, channels) that the first dense layer sees, before flattening."""
+        """Shape (height, width, channels) that the first dense layer sees, before flattening."""
         height, width, channels = self.map_shapes[-1]
         if self.head_pool == "global":
             return 1, 1, channels
@@ -128,7 +128,12 @@ class Plan:
         return (math.prod(self.head_map), *self.dense, self.classes)
 
     def with_filters(self, filters: Sequence[int]) -> Plan:
-        """The same network with other numbers of filters, one per convolution."""
+        """The same network with other numbers of filters, one per convolution.
+
+        Example:
+          >>> plan.with_filters([8, 9]).filters
+          17
+        """
         convs = tuple(
             dataclasses.replace(conv, filters=int(count))
             for conv, count in zip(self.convs, filters, strict=True)
@@ -136,12 +141,17 @@ class Plan:
         return dataclasses.replace(self, convs=convs)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict; `from_dict` gives the plan back."""
+        """Fields as a JSON-ready dict; `from_dict` gives the plan back.
+
+        Example:
+          >>> Plan.from_dict(plan.to_dict()) == plan
+          True
+        """
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Plan:
-        """The plan that `to_dict` wrote (lists where JSON has no tuples are fine)."""
+        """Plan that `to_dict` wrote (lists where JSON has no tuples are fine)."""
         head_pool = fields["head_pool"]
         return cls(
             name=fields["name"],

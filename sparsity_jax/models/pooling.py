@@ -15,20 +15,20 @@ def pool(x: jax.Array, kind: str) -> jax.Array:
     """Pool with stride 2.
 
     Args:
-        x: activations (N, H, W, C).
-        kind: 'max2', the maximum of 2x2 squares; 'max3', of overlapping 3x3 squares; 'max3_padded',
-            the same with a border that never is the maximum; 'avg2', the mean of 2x2 squares.
+      x: activations (N, H, W, C).
+      kind: 'max2', the maximum of 2x2 squares; 'max3', of overlapping 3x3 squares; 'max3_padded',
+        the same with a border that never is the maximum; 'avg2', the mean of 2x2 squares.
 
     Returns:
-        Activations with sides H // 2; (H - 1) // 2 for 'max3'; (H + 1) // 2 for 'max3_padded'.
+      Activations with sides H // 2; (H - 1) // 2 for 'max3'; (H + 1) // 2 for 'max3_padded'.
 
     Raises:
-        ValueError: an unknown kind.
+      ValueError: an unknown kind.
 
     Example:
-        >>> x = jnp.ones((1, 32, 32, 3))
-        >>> [pool(x, kind).shape[1] for kind in ("max2", "max3", "max3_padded")]
-        [16, 15, 16]
+      >>> x = jnp.ones((1, 32, 32, 3))
+      >>> [pool(x, kind).shape[1] for kind in ("max2", "max3", "max3_padded")]
+      [16, 15, 16]
     """
     match kind:
         case "max2":
@@ -64,14 +64,14 @@ def max_pool(x: jax.Array) -> jax.Array:
     Where several of the four are the maximum, the first gets the gradient.
 
     Args:
-        x: activations (N, H, W, C).
+      x: activations (N, H, W, C).
 
     Returns:
-        Activations (N, H // 2, W // 2, C).
+      Activations (N, H // 2, W // 2, C).
 
     Example:
-        >>> max_pool(jnp.ones((1, 5, 4, 3))).shape
-        (1, 2, 2, 3)
+      >>> max_pool(jnp.ones((1, 5, 4, 3))).shape
+      (1, 2, 2, 3)
     """
     if jax.default_backend() != "tpu":
         return _max_pool(x)

@@ -1,4 +1,4 @@
-"""How does a 3x3 convolution become a few large matrix products with fewer multiplications?
+"""Winograd convolution: 3x3 kernels as a few large matrix products with fewer multiplications.
 
 Winograd's minimal filtering F(m x m, 3 x 3) (Lavin and Gray 2016, arXiv:1509.09308): a square of
 m x m outputs needs (m + 2)^2 products per pair of channels instead of 9 m^2, which is 2.25 times
@@ -54,16 +54,16 @@ def winograd(x: jax.Array, kernel: jax.Array, m: int) -> jax.Array:
     is first-order reverse mode only.
 
     Args:
-        x: activations (N, H, W, C).
-        kernel: weights (3, 3, C, O).
-        m: outputs per tile and side, 2 or 4.
+      x: activations (N, H, W, C).
+      kernel: weights (3, 3, C, O).
+      m: outputs per tile and side, 2 or 4.
 
     Returns:
-        Activations (N, H, W, O).
+      Activations (N, H, W, O).
 
     Example:
-        >>> winograd(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 8)), 4).shape
-        (1, 4, 4, 8)
+      >>> winograd(jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 8)), 4).shape
+      (1, 4, 4, 8)
     """
     return _forward(x, kernel, m)[0]
 

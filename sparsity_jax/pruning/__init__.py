@@ -1,4 +1,4 @@
-"""What sparsity buys: criteria choose filters, surgery removes them, cost counts the gain."""
+"""Pruning: criteria choose filters, surgery removes them, cost counts the gain."""
 
 from sparsity_jax.pruning.cost import Cost, cost, params_pruned_pct
 from sparsity_jax.pruning.criteria import keep_active, keep_by, without_empty_layers

@@ -1,4 +1,4 @@
-"""What does a network cost to store and to run?"""
+"""Storage and computation that a network costs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Cost:
     bytes: int
 
     def to_dict(self) -> dict[str, int]:
-        """The five numbers by name, for JSON."""
+        """Return the five numbers by name, for JSON."""
         return dataclasses.asdict(self)
 
 
@@ -41,7 +41,11 @@ def cost(plan: Plan) -> Cost:
 
     Additions of BatchNorm, pooling and biases are left out of `macs`, as usual.
 
+    Args:
+      plan: the network.
+
     Example:
+      >>> from sparsity_jax.models import basicnet
       >>> found = cost(basicnet(classes=10, input_shape=(32, 32, 3)))
       >>> found.conv_params, round(found.macs / 1e9, 3)
       (4649664, 0.175)
@@ -68,12 +72,17 @@ def params_pruned_pct(plan: Plan, smaller: Plan) -> float:
     Counts convolution weights only, removed filters and the inputs they fed alike; dense layers and
     norms stay out (how the published numbers of Tables 2 and S1 come about).
 
+    Args:
+      plan: the network before pruning.
+      smaller: the network after pruning.
+
     Raises:
       UserError: `smaller` is not a pruned version of `plan`.
 
     Example:
-      >>> params_pruned_pct(plan, plan)
-      0.0
+      >>> half = plan.with_filters([conv.filters // 2 for conv in plan.convs])
+      >>> round(params_pruned_pct(plan, half), 1)
+      69.8
     """
     kernels, smaller_kernels = ([conv.kernel for conv in p.convs] for p in (plan, smaller))
     if kernels != smaller_kernels or smaller.conv_params > plan.conv_params:

@@ -1,4 +1,4 @@
-"""Which filters should stay?"""
+"""Pruning criteria: the choice of the filters that stay."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def keep_by(
     layers: Sequence[str] = (),
     threshold: float = 1e-3,
 ) -> Masks:
-    """The keep-set of a criterion by its name: the paper's 'gamma', or a baseline.
+    """Keep-set of a criterion by its name: the paper's 'gamma', or a baseline.
 
     Args:
       criterion: 'gamma' (|gamma| < threshold goes), 'l1' (`keep_largest_l1`) or 'slimming'
@@ -62,7 +62,9 @@ def keep_by(
       UserError: an unknown criterion, a fraction outside [0, 1), or a layer that does not exist.
 
     Example:
-      >>> keep = keep_by('l1', variables, fraction=0.5, layers=('C1', 'C8'))
+      >>> keep = keep_by('l1', variables, fraction=0.25, layers=('C1',))
+      >>> {name: int(mask.sum()) for name, mask in keep.items()}
+      {'C1': 12, 'C2': 32}
     """
     if criterion == "gamma":
         return keep_active(gamma_sparsity(variables, threshold))
@@ -88,9 +90,9 @@ def without_empty_layers(
       (the keep-set, every layer with at least one filter; names of the layers that had none).
 
     Example:
-      >>> keep, emptied = without_empty_layers(keep, variables)
-      >>> emptied
-      ('C6',)
+      >>> keep, emptied = without_empty_layers({'C2': np.zeros(32, bool)}, variables)
+      >>> emptied, int(keep['C2'].sum())
+      (('C2',), 1)
     """
     full = {name: np.array(mask, bool) for name, mask in keep.items()}
     emptied = tuple(name for name, mask in full.items() if not mask.any())
@@ -117,7 +119,7 @@ def keep_largest_l1(variables: Mapping[str, Any], fraction: float | Mapping[str,
       UserError: a fraction outside [0, 1), or a layer that does not exist.
 
     Example:
-      >>> keep_largest_l1(variables, {'C1': 0.5})['C1'].mean()
+      >>> float(keep_largest_l1(variables, {'C1': 0.5})['C1'].mean())
       0.5
     """
     names = conv_layers(variables)
@@ -154,7 +156,9 @@ def keep_slimmest(variables: Mapping[str, Any], fraction: float) -> Masks:
       UserError: a fraction outside [0, 1).
 
     Example:
-      >>> keep = keep_slimmest(variables, 0.7)
+      >>> gammas = {'scale': np.array([0.1, 0.4, 0.2, 0.3])}
+      >>> keep_slimmest({'params': {'C1': {'conv': {}, 'norm': gammas}}}, 0.5)
+      {'C1': array([False,  True, False,  True])}
     """
     if not 0 <= fraction < 1:
         raise UserError(f"fraction={fraction} is not valid; give 0 or more, below 1")
@@ -166,13 +170,26 @@ def keep_slimmest(variables: Mapping[str, Any], fraction: float) -> Masks:
 
 
 def conv_layers(variables: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the convolutions of a ConvNet's variables, C1 first."""
+    """Names of the convolutions of a ConvNet's variables, C1 first.
+
+    Example:
+      >>> conv_layers(variables)
+      ('C1', 'C2')
+    """
     names = [name for name, modules in variables["params"].items() if "conv" in modules]
     return tuple(sorted(names, key=lambda name: int(name[1:])))
 
 
 def layer_gamma(variables: Mapping[str, Any], name: str) -> np.ndarray:
-    """Gamma (filters,) of a convolution's norm."""
+    """Gamma (filters,) of a convolution's norm.
+
+    Raises:
+      UserError: there is no such layer; the valid ones are named.
+
+    Example:
+      >>> layer_gamma(variables, 'C1').shape
+      (16,)
+    """
     try:
         return np.asarray(variables["params"][name]["norm"]["scale"])
     except KeyError:

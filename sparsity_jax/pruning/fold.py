@@ -1,4 +1,4 @@
-"""What stays of a dropped filter's constant answer, and how exact is that?"""
+"""Folding: the constant output of a dropped filter, moved into the layers that follow."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from sparsity_jax.pruning.surgery import Keep, check_variables, checked_keep, he
 
 
 def fold_constants(plan: Plan, variables: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
-    """Move the constant answers of dropped filters into the layers that follow them.
+    """Move the constant outputs of dropped filters into the layers that follow them.
 
     answer[c] = act(beta[c])  for dropped c
     next norm:   mean[o] -= sum over i, j, dropped c of kernel[i, j, c, o] * answer[c]
     last dense:  bias[o] += sum over places, dropped c of kernel[(place, c), o] * answer[c]
 
-    With gamma = 0 a filter answers act(beta) to everything, and `prune` alone ("author" mode)
+    With gamma = 0 a filter gives act(beta) everywhere, and `prune` alone ("author" mode)
     loses that constant; this is the "exact" mode. Two reservations, which `fold_error` measures:
     - 'same' convolutions pad with zeros, not with the constant, so the outermost rows and columns
       of the next map differ (dense layers have no borders and are exact);
@@ -43,7 +43,11 @@ def fold_constants(plan: Plan, variables: Mapping[str, Any], keep: Keep) -> dict
       UserError: as `prune`.
 
     Example:
+      >>> convs = zip(plan.layer_names, plan.convs)
+      >>> keep = {name: np.arange(conv.filters) > 0 for name, conv in convs}
       >>> smaller, weights = prune(plan, fold_constants(plan, variables, keep), keep)
+      >>> smaller.filters
+      46
     """
     masks = checked_keep(plan, keep)
     check_variables(plan, variables)
@@ -68,11 +72,11 @@ def fold_constants(plan: Plan, variables: Mapping[str, Any], keep: Keep) -> dict
 
 @dataclasses.dataclass(frozen=True)
 class FoldError:
-    """How far the folded, pruned network is from the original on some images.
+    """Distance of the folded, pruned network from the original on some images.
 
     Attributes:
       max_logit_difference: largest absolute difference of any logit.
-      border: the part of it due to zero padding: against a network whose dropped filters answer
+      border: the part of it due to zero padding: against a network whose dropped filters give
         exactly act(beta).
       changed_pct: images whose predicted class changed, in percent.
     """
@@ -103,8 +107,10 @@ def fold_error(
       UserError: as `prune`, or no images.
 
     Example:
-      >>> fold_error(plan, variables, keep, images).border
-      0.031
+      >>> convs = zip(plan.layer_names, plan.convs)
+      >>> keep = {name: np.ones(conv.filters, bool) for name, conv in convs}
+      >>> fold_error(plan, variables, keep, images).changed_pct
+      0.0
     """
     if len(images) == 0:
         raise UserError("there are no images; give at least one")

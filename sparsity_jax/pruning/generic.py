@@ -1,4 +1,4 @@
-"""How are filters removed from a model that is not a plan, a residual network for one?"""
+"""Pruning of models that are not plans, such as residual networks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sparsity_jax.sparsity.layers import conv_norms
 
 @dataclasses.dataclass(frozen=True)
 class PrunedModel:
-    """A model with fewer filters.
+    """Model with fewer filters.
 
     Attributes:
       apply_fn: (variables, images) -> what the original returned; runs under jit and grad.
@@ -38,7 +38,7 @@ class PrunedModel:
     kept_strongest: tuple[str, ...]
 
     def report(self) -> str:
-        """What went and what stayed, one line per layer."""
+        """Removed and kept filters as text, one line per layer."""
         lines = [f"{path}: {count} filters removed" for path, count in self.removed.items()]
         lines += [f"{path}: left alone, {why}" for path, why in self.left_alone.items()]
         lines += [f"{path}: would be empty, strongest kept" for path in self.kept_strongest]
@@ -73,8 +73,9 @@ def prune_model(
       UserError: norms that the model does not have, masks of another length, no Linen layers.
 
     Example:
-      >>> pruned = prune_model(apply_fn, variables, gamma_sparsity(variables), images[:2])
-      >>> print(pruned.report())
+      >>> inactive = gamma_sparsity(variables)  # doctest: +SKIP
+      >>> pruned = prune_model(apply_fn, variables, inactive, images[:2])  # doctest: +SKIP
+      >>> print(pruned.report())  # doctest: +SKIP
       Block_0/BatchNorm_0: 13 filters removed
       Block_0/BatchNorm_1: left alone, its filters reach Block_1/Conv_0 through a sum ...
     """
@@ -107,14 +108,18 @@ def prune_model(
 
 
 def narrow(apply_fn: ApplyFn, widths: Mapping[str, int]) -> ApplyFn:
-    """The same model with other numbers of filters, without touching its code.
+    """Run a model with other numbers of filters, without touching its code.
 
     Args:
       apply_fn: (variables, images) -> output, running a Linen module.
       widths: path of an nn.Conv -> its filters; norms and later layers follow their inputs.
 
     Example:
-      >>> narrow(apply_fn, {'Block_0/Conv_0': 5})(smaller_variables, images)
+      >>> model = nn.Conv(8, (3, 3))
+      >>> five = narrow(lambda variables, images: model.apply(variables, images), {'': 5})
+      >>> kernel = {'params': {'kernel': jnp.ones((3, 3, 3, 5)), 'bias': jnp.zeros(5)}}
+      >>> five(kernel, images).shape
+      (4, 8, 8, 5)
     """
 
     def apply(variables: Any, images: Any) -> Any:
@@ -167,8 +172,7 @@ def _if_it_fits(
 ) -> Wiring:
     """The wiring, or a reason to leave the norm alone if the model cannot lose one filter of it.
 
-    Values do not tell of a residual sum whose other side is silent in the same filters, as happens
-    where both have died; shapes do.
+    Values do not show a residual sum whose other side is inactive in the same filters; shapes do.
     """
     if wiring.reason:
         return wiring
@@ -217,7 +221,7 @@ def _masked(variables: Mapping[str, Any], safe: Mapping[str, np.ndarray]) -> dic
 
 
 def _verify(apply_fn: ApplyFn, masked: Any, pruned: ApplyFn, smaller: Any, images: Any) -> None:
-    """The safety net: a wiring that was read wrongly must not leave this file."""
+    """Refuse a pruned model that disagrees with the masked one, as after a wrong wiring."""
     images = jnp.asarray(images)
     ours, theirs = jax.jit(pruned)(smaller, images), jax.jit(apply_fn)(masked, images)
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):

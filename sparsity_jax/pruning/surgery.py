@@ -1,4 +1,4 @@
-"""How do filters come off: smaller arrays, or the same arrays with filters silenced?"""
+"""Removal of filters: smaller arrays, or the same arrays with filters set to zero."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def prune(plan: Plan, variables: Mapping[str, Any], keep: Keep) -> tuple[Plan, d
     kernel[l] -> kernel[l][:, :, keep[l-1], keep[l]];   scale, bias, mean, var -> [keep[l]]
 
     This is the author's way: a dropped filter takes its beta along, so the result equals
-    `zero(variables, keep)`. `fold.fold_constants` first, to keep the constants they answered.
+    `zero(variables, keep)`. `fold.fold_constants` first, to keep their constant outputs.
 
     Args:
       plan: the network.
@@ -37,9 +37,11 @@ def prune(plan: Plan, variables: Mapping[str, Any], keep: Keep) -> tuple[Plan, d
       UserError: keep or variables are another plan's, or a layer would keep nothing.
 
     Example:
+      >>> from sparsity_jax.pruning import keep_active
+      >>> from sparsity_jax.sparsity import gamma_sparsity
       >>> smaller, weights = prune(plan, variables, keep_active(gamma_sparsity(variables)))
-      >>> ConvNet(smaller).apply(weights, images).shape
-      (4, 10)
+      >>> smaller == plan  # no gamma of a fresh network is below the threshold
+      True
     """
     masks = checked_keep(plan, keep)
     check_variables(plan, variables)
@@ -63,6 +65,9 @@ def prune_like(tree: Any, plan: Plan, keep: Keep) -> Any:
       UserError: keep is another plan's, or an array does not have its parameter's size.
 
     Example:
+      >>> convs = zip(plan.layer_names, plan.convs)
+      >>> keep = {name: np.arange(conv.filters) < 12 for name, conv in convs}
+      >>> gradients = jax.tree.map(jnp.ones_like, variables['params'])
       >>> prune_like(gradients, plan, keep)['C1']['conv']['kernel'].shape
       (5, 5, 3, 12)
     """
@@ -90,13 +95,18 @@ def prune_opt_state(opt_state: Any, plan: Plan, keep: Keep) -> Any:
       UserError: a moment does not have its parameter's shape (factored optimizers).
 
     Example:
-      >>> opt_state = prune_opt_state(opt_state, plan, keep)
+      >>> import optax
+      >>> convs = zip(plan.layer_names, plan.convs)
+      >>> keep = {name: np.arange(conv.filters) < 12 for name, conv in convs}
+      >>> momentum = optax.trace(decay=0.9).init(variables['params'])
+      >>> prune_opt_state(momentum, plan, keep).trace['C2']['conv']['kernel'].shape
+      (3, 3, 12, 12)
     """
     return prune_like(opt_state, plan, keep)
 
 
 def zero(variables: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
-    """Silence filters in place: gamma = beta = 0 where keep is False, arrays keep their shape.
+    """Set filters to zero in place: gamma = beta = 0 where keep is False, shapes stay.
 
     The masked twin of a pruned network (author's mode, `simulate_pruning`): every later layer
     receives exact zeros. Works on traced arrays; masks may carry leading member axes.
@@ -109,7 +119,9 @@ def zero(variables: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
       UserError: a layer that the variables do not have, or a mask of another length.
 
     Example:
-      >>> masked = zero(variables, keep)
+      >>> masked = zero(variables, {'C1': np.arange(16) > 3})
+      >>> masked['params']['C1']['norm']['scale'].sum()
+      Array(12., dtype=float32)
     """
     params = dict(variables["params"])
     for name, mask in keep.items():
@@ -125,10 +137,20 @@ def zero(variables: Mapping[str, Any], keep: Keep) -> dict[str, Any]:
 
 
 def checked_keep(plan: Plan, keep: Keep) -> dict[str, np.ndarray]:
-    """The keep-set as boolean arrays in layer order.
+    """Return the keep-set as boolean arrays in layer order.
+
+    Args:
+      plan: the network before pruning.
+      keep: layer name -> boolean array (filters,).
 
     Raises:
       UserError: layers or lengths are not this plan's, or a layer would keep nothing.
+
+    Example:
+      >>> convs = zip(plan.layer_names, plan.convs)
+      >>> keep = {name: np.ones(conv.filters, bool) for name, conv in convs}
+      >>> checked_keep(plan, keep)['C1'].size
+      16
     """
     if set(keep) != set(plan.layer_names):
         raise UserError(
@@ -150,7 +172,18 @@ def checked_keep(plan: Plan, keep: Keep) -> dict[str, np.ndarray]:
 
 
 def check_variables(plan: Plan, variables: Mapping[str, Any]) -> None:
-    """Raise UserError unless the convolution kernels have the plan's shapes."""
+    """Refuse variables whose convolution kernels do not have the plan's shapes.
+
+    Args:
+      plan: the network.
+      variables: {'params', 'batch_stats'}.
+
+    Raises:
+      UserError: a collection or a kernel is missing or has another shape.
+
+    Example:
+      >>> check_variables(plan, variables)
+    """
     if missing := {"params", "batch_stats"} - set(variables):
         raise UserError(f"variables have no {min(missing)}; valid are those of ConvNet(plan)")
     params = variables["params"]
@@ -163,7 +196,19 @@ def check_variables(plan: Plan, variables: Mapping[str, Any]) -> None:
 
 
 def head_mask(plan: Plan, mask: np.ndarray) -> np.ndarray:
-    """Which inputs of the first dense layer survive: filter c feeds (h * W + w) * filters + c."""
+    """Mark the inputs of the first dense layer that stay: filter c feeds (h * W + w) * filters + c.
+
+    Args:
+      plan: the network before pruning.
+      mask: boolean (filters,) of the last convolution, True = keep.
+
+    Returns:
+      Boolean (height * width * filters,) of the head's map.
+
+    Example:
+      >>> int(head_mask(plan, np.arange(32) < 20).sum())
+      20
+    """
     height, width, _ = plan.head_map
     return np.tile(mask, height * width)
 

@@ -1,4 +1,4 @@
-"""What feeds a BatchNorm of any Linen model, and what does it feed? Found by running the model."""
+"""Wiring of the BatchNorms of any Linen model: what feeds them and what they feed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ApplyFn = Callable[[Any, Any], Any]
 
 @dataclasses.dataclass(frozen=True)
 class Wiring:
-    """One norm's surroundings.
+    """Neighbours of one norm.
 
     Attributes:
       producer: path of the convolution whose output the norm receives.
@@ -33,23 +33,25 @@ class Wiring:
 
 
 class _Calls(NamedTuple):
-    """One run: what every convolution and dense layer received, and the model's output."""
+    """Record of one run: inputs of every convolution and dense layer, and the output."""
 
     inputs: dict[str, list[Any]]
     output: Any
 
 
 class Topology:
-    """Answers `wiring(norm, dropped)` for the BatchNorms of one model.
+    """Wiring of the BatchNorms of one model, found by running it.
 
-    Nothing is read from the model's code. Runs tell what a norm's filters feed: with the filters
-    loud (gamma 0, beta 1), with them silent (gamma = beta = 0), and both again with their consumers
-    blind to them. A layer is a consumer if silent filters arrive as exact zeros, loud ones do not,
-    and nothing else it receives changes. If anything still changes once the consumers are blind,
-    the filters have another way through, such as a residual sum: they must stay.
+    Nothing is read from the model's code. Runs show what a norm's filters feed: with the filters
+    set to one (gamma 0, beta 1), with them at zero (gamma = beta = 0), and both again with their
+    consumers blind to them. A layer is a consumer if filters at zero arrive as exact zeros, those
+    set to one do not, and nothing else it receives changes. If anything still changes once the
+    consumers are blind, the filters have another way through, such as a residual sum: they must
+    stay.
 
     Example:
-      >>> Topology(apply_fn, variables, images).wiring('Block_0/BatchNorm_0', dropped).consumers
+      >>> topology = Topology(apply_fn, variables, images)  # doctest: +SKIP
+      >>> topology.wiring('Block_0/BatchNorm_0', dropped).consumers  # doctest: +SKIP
       ('Block_0/Conv_1',)
     """
 
@@ -66,14 +68,22 @@ class Topology:
         self._run(self._flat)  # notes producers and grouped convolutions while it is traced
 
     def wiring(self, norm: str, dropped: np.ndarray) -> Wiring:
-        """The surroundings of a norm some of whose filters (boolean array) shall go."""
+        """Find the neighbours of a norm some of whose filters shall go.
+
+        Args:
+          norm: path of the norm.
+          dropped: boolean array (filters,), True = to be removed.
+
+        Returns:
+          The wiring, or the reason why these filters must stay.
+        """
         producer = self._producers.get(norm, "")
         if not producer or f"params/{producer}/kernel" not in self._flat:
             return Wiring(reason="no plain convolution stands directly before it")
         if producer in self._grouped:
             return Wiring(reason=f"its convolution {producer} is grouped")
-        loud, silent = self._pair(norm, dropped, blind=())
-        consumers = tuple(path for path in loud.inputs if _consumes(path, loud, silent, dropped))
+        ones, zeros = self._pair(norm, dropped, blind=())
+        consumers = tuple(path for path in ones.inputs if _consumes(path, ones, zeros, dropped))
         blocked = [path for path in consumers if path in self._grouped]
         if blocked:
             return Wiring(reason=f"it feeds the grouped convolution {blocked[0]}")
@@ -101,8 +111,8 @@ class Topology:
             }
             for beta in (1, 0)
         ]
-        loud, silent = (self._run_in_order(run) for run in runs)
-        return loud, silent
+        ones, zeros = (self._run_in_order(run) for run in runs)
+        return ones, zeros
 
     def _run_in_order(self, flat: dict[str, Any]) -> _Calls:
         inputs, output = jax.device_get(self._run(flat))
@@ -139,32 +149,41 @@ class Topology:
 
 
 def tiled(mask: np.ndarray, inputs: int) -> np.ndarray:
-    """A mask of filters as one of a layer's inputs, repeated for each place of a flattened map.
+    """Repeat a mask of filters for each place of a flattened map, as a layer receives them.
 
-    All False if the sizes do not fit.
+    Args:
+      mask: boolean (filters,).
+      inputs: number of the layer's inputs.
+
+    Returns:
+      Boolean (inputs,); all False if the sizes do not fit.
+
+    Example:
+      >>> tiled(np.array([True, False]), 4).tolist()
+      [True, False, True, False]
     """
     return np.tile(mask, inputs // mask.size) if inputs % mask.size == 0 else np.zeros(inputs, bool)
 
 
-def _consumes(path: str, loud: _Calls, silent: _Calls, dropped: np.ndarray) -> bool:
-    calls = list(zip(loud.inputs[path], silent.inputs[path], strict=True))
+def _consumes(path: str, ones: _Calls, zeros: _Calls, dropped: np.ndarray) -> bool:
+    calls = list(zip(ones.inputs[path], zeros.inputs[path], strict=True))
     return all(_carries(a, b, dropped) for a, b in calls)
 
 
-def _carries(loud: np.ndarray, silent: np.ndarray, dropped: np.ndarray) -> bool:
+def _carries(ones: np.ndarray, zeros: np.ndarray, dropped: np.ndarray) -> bool:
     """Whether an input is the norm's filters and nothing but them at the dropped places."""
-    mask = tiled(dropped, loud.shape[-1])
+    mask = tiled(dropped, ones.shape[-1])
     if not mask.any():
         return False
-    rest = np.array_equal(loud[..., ~mask], silent[..., ~mask])
-    return rest and not silent[..., mask].any() and bool((loud[..., mask] != 0).all())
+    rest = np.array_equal(ones[..., ~mask], zeros[..., ~mask])
+    return rest and not zeros[..., mask].any() and bool((ones[..., mask] != 0).all())
 
 
-def _difference(loud: _Calls, silent: _Calls, consumers: tuple[str, ...]) -> str:
+def _difference(ones: _Calls, zeros: _Calls, consumers: tuple[str, ...]) -> str:
     """The first thing, beside blind consumers, that differs between the two runs, or ''."""
-    for path, calls in loud.inputs.items():
-        same = map(np.array_equal, calls, silent.inputs[path])
+    for path, calls in ones.inputs.items():
+        same = map(np.array_equal, calls, zeros.inputs[path])
         if path not in consumers and not all(same):
             return path
-    pairs = zip(jax.tree.leaves(loud.output), jax.tree.leaves(silent.output), strict=True)
+    pairs = zip(jax.tree.leaves(ones.output), jax.tree.leaves(zeros.output), strict=True)
     return "" if all(np.array_equal(a, b) for a, b in pairs) else "the model's output"

@@ -1,4 +1,4 @@
-"""What happened to the filters: pure measurements on variables of any Flax model."""
+"""Measurements of filters: pure functions of the variables of any Flax model."""
 
 from sparsity_jax.sparsity.activation import activation_sparsity
 from sparsity_jax.sparsity.filters import FilterSparsity

@@ -1,4 +1,4 @@
-"""Which filters answer to no image of the training corpus?"""
+"""Sparsity by activation: the filters that no training image activates."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def activation_sparsity(
 
     inactive[c] = max over n, h, w of |activation(norm(x))[n, h, w, c]| <= threshold
 
-    One streaming pass over images n; memory does not grow with the corpus. The paper (Sec. 2.1)
+    One streaming pass over images n; memory does not grow with the data set. The paper (Sec. 2.1)
     does not say in which mode: we take evaluation mode and un-augmented training images, sparsity
     being a property of the trained network.
 
@@ -56,9 +56,10 @@ def activation_sparsity(
       UserError: nothing recorded, no images, NaN activations, a threshold below zero.
 
     Example:
+      >>> from sparsity_jax.models import ConvNet
       >>> apply_fn = functools.partial(ConvNet(plan).apply, train=False)
-      >>> activation_sparsity(apply_fn, variables, images).total_pct
-      31.7
+      >>> activation_sparsity(apply_fn, variables, images).filters
+      48
     """
     check_threshold(threshold)
     peaks = corpus_peaks(apply_fn, variables, images, activation, preprocess, batch_size)
@@ -73,10 +74,25 @@ def corpus_peaks(
     preprocess: Preprocess | None,
     batch_size: int,
 ) -> dict[str, np.ndarray]:
-    """Layer path -> largest absolute activation (filters,) of each filter over the corpus.
+    """Largest absolute activation of each filter over all images, layer by layer.
+
+    Args:
+      apply_fn: as for `activation_sparsity`; so are the others.
+      variables: of the model.
+      images: an array, or an iterable of batches.
+      activation: what follows the norm.
+      preprocess: images as stored -> normalised floats; None takes them as they are.
+      batch_size: images at a time.
+
+    Returns:
+      Layer path -> float array (filters,).
 
     Raises:
       UserError: as `activation_sparsity`; a layer whose activations are NaN is named.
+
+    Example:
+      >>> corpus_peaks(apply_fn, variables, images, jax.nn.relu, None, 2)['C1/norm'].shape
+      (16,)
     """
     step = compiled(_batch_peaks, apply_fn, activation, preprocess)
     peaks: dict[str, jax.Array] | None = None
@@ -96,7 +112,22 @@ def corpus_peaks(
 
 
 def compiled(step: Callable[..., Any], *static: Any) -> Callable[..., Any]:
-    """`jax.jit` of `step` with its first arguments fixed; remembered for the same arguments."""
+    """Compile `step` with its first arguments fixed; the same arguments give the same program.
+
+    Args:
+      step: a function of the static arguments, then of arrays.
+      *static: hashable where the program shall be kept (eight are); others are compiled anew.
+
+    Returns:
+      A function of the arrays alone.
+
+    Raises:
+      UserError: when called, if `apply_fn` hides its layers inside a transformation.
+
+    Example:
+      >>> float(compiled(jnp.multiply, 2.0)(3.0))
+      6.0
+    """
     try:
         jitted = _remembered(step, *static)
     except TypeError:  # an unhashable apply_fn works too, compiled anew every time
@@ -115,7 +146,14 @@ def compiled(step: Callable[..., Any], *static: Any) -> Callable[..., Any]:
 
 
 def check_threshold(threshold: float) -> None:
-    """Raise UserError unless the threshold is a number of zero or more."""
+    """Refuse a threshold that is not a number of zero or more.
+
+    Raises:
+      UserError: it is negative, infinite or NaN.
+
+    Example:
+      >>> check_threshold(1e-3)
+    """
     if not (math.isfinite(threshold) and threshold >= 0):
         raise UserError(f"threshold={threshold} is not valid; give a number of 0 or more")
 

@@ -1,4 +1,4 @@
-"""When did the filters of a run die, and did any come back?"""
+"""Filters over time: from when on each is inactive, and which become active again."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 NEVER = -1
-"""The moment of death of a filter that is alive at the end."""
+"""Moment of a filter that is active at the end."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Fates:
-    """What became of a run's filters.
+    """Summary of a run's filters over time.
 
     Attributes:
       filters: how many there are.
       dead: how many are inactive at the end.
-      half: step by which half of these had died for good; last: when the last one did. NEVER if
-        none is dead.
-      revivals: how often a filter was inactive and active again at the next look.
+      half: step from which on half of these stayed inactive; NEVER if there is none.
+      last: step from which on the last of them stayed inactive; NEVER if there is none.
+      revivals: how often a filter was inactive and active again at the next evaluation.
     """
 
     filters: int
@@ -32,7 +32,9 @@ class Fates:
 
 
 def inactive_over_time(gamma: np.ndarray, threshold: float = 1e-3) -> np.ndarray:
-    """inactive[t, filter] = |gamma[t, filter]| < threshold; NaN is not inactive.
+    """Inactive filters at each evaluation.
+
+    inactive[t, filter] = |gamma[t, filter]| < threshold; NaN is not inactive.
 
     Args:
       gamma: (T, filters), as `measure.npz` keeps it.
@@ -40,12 +42,23 @@ def inactive_over_time(gamma: np.ndarray, threshold: float = 1e-3) -> np.ndarray
 
     Returns:
       Boolean (T, filters).
+
+    Example:
+      >>> inactive_over_time(np.array([[1.0, 0.1], [0.0, 0.1]])).tolist()
+      [[False, False], [True, False]]
     """
     return np.abs(np.asarray(gamma)) < threshold
 
 
 def alive_pct(gamma: np.ndarray, threshold: float = 1e-3) -> np.ndarray:
-    """Filters alive at each moment, in percent: (T,).
+    """Active filters at each evaluation, in percent.
+
+    Args:
+      gamma: (T, filters).
+      threshold: largest |gamma| of an inactive filter, exclusive.
+
+    Returns:
+      float (T,).
 
     Example:
       >>> alive_pct(np.array([[1.0, 1.0], [1.0, 0.0]])).tolist()
@@ -55,17 +68,16 @@ def alive_pct(gamma: np.ndarray, threshold: float = 1e-3) -> np.ndarray:
 
 
 def death_moments(gamma: np.ndarray, threshold: float = 1e-3) -> np.ndarray:
-    """For each filter the first moment from which on it stays inactive to the end.
+    """First evaluation from which on each filter stays inactive to the end.
 
-    death[filter] = min {t : inactive[s, filter] for all s >= t},  NEVER if alive at the end
+    death[filter] = min {t : inactive[s, filter] for all s >= t},  NEVER if active at the end
 
     Args:
       gamma: (T, filters) with T of at least 1.
       threshold: largest |gamma| of an inactive filter, exclusive.
 
     Returns:
-      int (filters,), indices into the moments; look them up in `measure.step`. A death is seen at
-      the first look after it.
+      int (filters,), indices of evaluations; `measure.step` has their steps.
 
     Example:
       >>> death_moments(np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])).tolist()
@@ -78,10 +90,17 @@ def death_moments(gamma: np.ndarray, threshold: float = 1e-3) -> np.ndarray:
 
 
 def revivals(gamma: np.ndarray, threshold: float = 1e-3) -> np.ndarray:
-    """How often each filter was inactive and active at the next look: int (filters,).
+    """Count, for each filter, how often it was inactive and active at the next evaluation.
 
     Adam with L2 swings by about its learning rate around zero, so that a gamma without gradient may
-    cross the threshold again; a filter that the loss wants back does, too.
+    cross the threshold again. So may a filter that gets a gradient again.
+
+    Args:
+      gamma: (T, filters).
+      threshold: largest |gamma| of an inactive filter, exclusive.
+
+    Returns:
+      int (filters,).
 
     Example:
       >>> revivals(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])).tolist()
@@ -94,7 +113,7 @@ def revivals(gamma: np.ndarray, threshold: float = 1e-3) -> np.ndarray:
 def fates(
     layers: Mapping[str, Any], steps: Sequence[int] | np.ndarray, threshold: float = 1e-3
 ) -> Fates:
-    """The deaths and revivals of a whole network.
+    """Summarise the filters of a whole network over time.
 
     Args:
       layers: layer -> gamma (T, filters).

@@ -1,4 +1,4 @@
-"""What is the answer to "which filters are inactive"?"""
+"""Inactive filters of a network, layer by layer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class FilterSparsity:
 
     Attributes:
       layers: layer path -> boolean array (filters,), True = inactive. Always in natural order of
-        the paths ('C2/norm' before 'C10/norm'), so that two answers about one model line up.
+        the paths ('C2/norm' before 'C10/norm'), so that two measurements of one model line up.
 
     Example:
       >>> found = FilterSparsity({'C1/norm': np.array([True, False])})
@@ -55,7 +55,14 @@ class FilterSparsity:
         return {path: 100.0 * float(mask.mean()) for path, mask in self.layers.items()}
 
     def table(self) -> str:
-        """The answer as text: one line per layer, the total last."""
+        """Text with one line per layer and the total last.
+
+        Example:
+          >>> print(FilterSparsity({'C1/norm': np.array([True, False])}).table())
+          layer    filters  inactive      %
+          C1/norm        2         1   50.0
+          total          2         1   50.0
+        """
         rows = [(path, mask.size, int(mask.sum())) for path, mask in self.layers.items()]
         return text_table([*rows, ("total", self.filters, self.inactive)])
 
@@ -64,12 +71,23 @@ class FilterSparsity:
 
 
 def natural(paths: Mapping[str, Any]) -> list[str]:
-    """The keys of `paths` in natural order (jit returns dicts sorted by the alphabet)."""
+    """Keys of `paths` in natural order (jit returns dicts sorted by the alphabet).
+
+    Example:
+      >>> natural({'C10/norm': 0, 'C2/norm': 0})
+      ['C2/norm', 'C10/norm']
+    """
     return sorted(paths, key=natural_key)
 
 
 def text_table(rows: list[tuple[str, int, int]]) -> str:
-    """Rows (layer, filters, inactive filters) as aligned text with a percent column."""
+    """Align rows (layer, filters, inactive filters) as text with a percent column.
+
+    Example:
+      >>> print(text_table([('C1', 16, 4)]))
+      layer  filters  inactive      %
+      C1          16         4   25.0
+    """
     width = max(len("layer"), *(len(path) for path, _, _ in rows))
     lines = [f"{'layer':<{width}}  filters  inactive      %"]
     lines += [

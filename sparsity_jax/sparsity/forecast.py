@@ -1,4 +1,4 @@
-"""How many steps until a filter that sees no more gradient is inactive?"""
+"""Forecast of the step at which a filter without gradient becomes inactive."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import optax
 
 NEVER = -1
-"""The forecast of a filter that does not cross the threshold within ``max_steps``."""
+"""Forecast of a filter that does not cross the threshold within ``max_steps``."""
 
 
 class _Walk(NamedTuple):
-    """A forecast under way: gamma, slots, first crossings so far, and steps done."""
+    """Unfinished forecast: gamma, slots, first crossings so far, and steps done."""
 
     gamma: jax.Array
     state: optax.OptState

@@ -1,4 +1,4 @@
-"""Which filters has training switched off, judged by the scale of their BatchNorm?"""
+"""Sparsity by gamma: the filters whose BatchNorm scale has vanished."""
 
 from __future__ import annotations
 
@@ -32,11 +32,13 @@ def gamma_sparsity(variables: Any, threshold: float = 1e-3) -> FilterSparsity:
         below zero. The layer is named.
 
     Example:
-      >>> print(gamma_sparsity(variables).table())
+      >>> scale = np.array([1.0, 1e-4, 0.3, 0.0])
+      >>> params = {'C1': {'conv': {'kernel': np.ones((3, 3, 3, 4))}, 'norm': {'scale': scale}}}
+      >>> stats = {'C1': {'norm': {'mean': np.zeros(4), 'var': np.ones(4)}}}
+      >>> print(gamma_sparsity({'params': params, 'batch_stats': stats}).table())
       layer    filters  inactive      %
-      C1/norm       16         0    0.0
-      C2/norm       32        12   37.5
-      total         48        12   25.0
+      C1/norm        4         2   50.0
+      total          4         2   50.0
     """
     if not (math.isfinite(threshold) and threshold >= 0):
         raise UserError(f"threshold={threshold} is not valid; give a number of 0 or more, as 1e-3")
@@ -51,7 +53,7 @@ def gamma_sparsity(variables: Any, threshold: float = 1e-3) -> FilterSparsity:
 
 
 def inactive_gamma(variables: Any, threshold: float | jax.Array = 1e-3) -> dict[str, jax.Array]:
-    """`gamma_sparsity` as a pure function of arrays, for use inside jit and vmap.
+    """Pure form of `gamma_sparsity`, for use inside jit and vmap.
 
     inactive[filter] = |gamma[filter]| < threshold
 
@@ -65,6 +67,7 @@ def inactive_gamma(variables: Any, threshold: float | jax.Array = 1e-3) -> dict[
       sorted by the alphabet: wrap them in `FilterSparsity` to get natural order back.
 
     Example:
+      >>> stacked = jax.tree.map(lambda leaf: jnp.stack([leaf] * 8), variables)
       >>> jax.vmap(inactive_gamma)(stacked)['C1/norm'].shape
       (8, 16)
     """
@@ -73,10 +76,20 @@ def inactive_gamma(variables: Any, threshold: float | jax.Array = 1e-3) -> dict[
 
 
 def gamma_by_layer(variables: Any) -> dict[str, jax.Array]:
-    """Layer path -> gamma (filters,) of every norm of a convolution, in natural order.
+    """Gammas of every norm of a convolution, in natural order.
+
+    Args:
+      variables: as for `gamma_sparsity`.
+
+    Returns:
+      Layer path -> float array (filters,).
 
     Raises:
       UserError: no BatchNorm, or one without scale.
+
+    Example:
+      >>> gamma_by_layer(variables)['C2/norm'].shape
+      (32,)
     """
     norms = conv_norms(variables)
     bare = [path for path, leaves in norms.items() if "scale" not in leaves]

@@ -1,4 +1,4 @@
-"""Which BatchNorm layers does a model have, under what names, and which belong to convolutions?"""
+"""BatchNorm layers of a model by name, and the convolutions that they belong to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def natural_key(path: str) -> tuple[tuple[bool, int, str], ...]:
 
 
 def conv_norms(variables: Any) -> dict[str, Leaves]:
-    """The BatchNorm layers that normalise a convolution, in natural order.
+    """BatchNorm layers that normalise a convolution, in natural order.
 
     "Only convolution features are considered" (Sec. 2.1). Nothing in the variables says what a norm
     follows, so we climb from the norm's scope: the first enclosing scope that holds kernels with as
@@ -65,17 +65,20 @@ def conv_norms(variables: Any) -> dict[str, Leaves]:
 
 
 def conv_kernels(variables: Any) -> dict[str, jax.Array | None]:
-    """The convolution kernel that each norm of `conv_norms` normalises, as far as names tell.
+    """Convolution kernel that each norm of `conv_norms` normalises, as far as names tell.
 
     Where several convolutions of a scope are as wide as the norm, the k-th norm of that width gets
     the k-th kernel if there are as many of both, else the last kernel that sorts before it.
+
+    Args:
+      variables: as for `conv_norms`.
 
     Returns:
       Layer path -> kernel with the outputs on its last axis, or None if there is none that wide.
 
     Example:
       >>> conv_kernels(variables)['C1/norm'].shape
-      (5, 5, 3, 64)
+      (5, 5, 3, 16)
     """
     modules, norms = _modules(variables), tuple(conv_norms(variables))
     kernels = {path: leaves for path, leaves in modules.items() if "mean" not in leaves}

@@ -1,4 +1,4 @@
-"""What do the filters of a running model answer to a batch of images?"""
+"""Activations of the filters of a running model, recorded without touching its code."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def pooled_activations(
       UserError: no norm of a convolution was seen.
 
     Example:
-      >>> apply_fn = functools.partial(ConvNet(plan).apply, train=False)
-      >>> pooled_activations(apply_fn, variables, images)['C1/norm'].shape
-      (500, 16)
+      >>> pooled = jax.jit(functools.partial(pooled_activations, apply_fn))
+      >>> pooled(variables, images)['C1/norm'].shape
+      (4, 16)
     """
     wanted = conv_norms(variables)
     pooled: dict[str, jax.Array] = {}

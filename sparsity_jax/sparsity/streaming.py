@@ -1,4 +1,4 @@
-"""How does a corpus of any size pass through in batches of one shape?"""
+"""Batches of one shape out of any number of images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def masked_batches(
     Args:
       images: an array (N, H, W, C), or an iterable of such arrays of any lengths. Memory is bounded
         by the largest array of the iterable.
-      batch_size: images in a batch; a smaller corpus given as an array is one smaller batch.
+      batch_size: images in a batch; fewer images given as an array are one smaller batch.
       integers: accept integer images (a `preprocess` will turn them into floats).
 
     Yields:
@@ -34,7 +34,7 @@ def masked_batches(
       UserError: no images, a batch size below 1, or integer images nobody converts.
 
     Example:
-      >>> [mask.sum() for _, mask in masked_batches(np.zeros((7, 8, 8, 3)), 5)]
+      >>> [int(mask.sum()) for _, mask in masked_batches(np.zeros((7, 8, 8, 3)), 5)]
       [5, 2]
     """
     if batch_size < 1:
@@ -57,6 +57,10 @@ def repeatable(images: Images) -> Images:
 
     Raises:
       UserError: they are a one-shot iterator.
+
+    Example:
+      >>> repeatable([1, 2])
+      [1, 2]
     """
     if isinstance(images, Iterator):
         raise UserError(

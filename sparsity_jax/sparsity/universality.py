@@ -1,4 +1,4 @@
-"""How many images does a filter answer to: is it universal or selective?"""
+"""Universality and selectivity of filters: the share of images that activate each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Universality:
         object.__setattr__(self, "layers", MappingProxyType(ordered))
 
     def selectivity(self) -> dict[str, np.ndarray]:
-        """Layer path -> selectivity (filters,) in percent: 100 - universality (Sec. 2.2)."""
+        """Selectivity (filters,) by layer path, in percent: 100 - universality (Sec. 2.2)."""
         return {path: 100.0 - percent for path, percent in self.layers.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy cannot be pickled or deep-copied
@@ -49,14 +49,14 @@ def universality(
     preprocess: Preprocess | None = None,
     batch_size: int = 500,
 ) -> Universality:
-    """Percent of images that each filter answers to.
+    """Percent of images that activate each filter.
 
     pooled[n, c]    = max over h, w of |activation(norm(x))[n, h, w, c]|
     universality[c] = 100 * mean over n of (pooled[n, c] / max over n of pooled[n, c] > threshold)
 
-    Two streaming passes, the first for the maximum; memory does not grow with the corpus. A filter
-    whose maximum is 0 has universality 0 (Sec. 2.2 speaks of "0% universality"). Multiplying a
-    filter by a positive number changes nothing. Class labels play no part.
+    Two streaming passes, the first for the maximum; memory does not grow with the data set. A
+    filter whose maximum is 0 has universality 0 (Sec. 2.2 speaks of "0% universality"). Multiplying
+    a filter by a positive number changes nothing. Class labels play no part.
 
     Args:
       apply_fn: (variables, images) -> anything, running a Linen module in evaluation mode; or an
@@ -76,8 +76,8 @@ def universality(
 
     Example:
       >>> found = universality(apply_fn, variables, images)
-      >>> found.layers['C6/norm'].mean(), found.selectivity()['C6/norm'].mean()
-      (36.2, 63.8)
+      >>> float(found.layers['C2/norm'].mean() + found.selectivity()['C2/norm'].mean())
+      100.0
     """
     check_threshold(threshold)
     images = repeatable(images)
@@ -106,7 +106,7 @@ def _batch_counts(
     pooled = pooled_activations(apply_fn, variables, images, activation=activation)
     counts = {}
     for path, peak in peaks.items():
-        # Divided, as the paper defines it; a dead filter's 0 / 0 becomes 0 / 1.
+        # Divided, as the paper defines it; 0 / 0 of an inactive filter becomes 0 / 1.
         share = pooled[path] / jnp.where(peak > 0, peak, 1)
         counts[path] = ((share > threshold) & mask[:, None]).sum(axis=0)
     return counts
