@@ -138,11 +138,16 @@ def scale_gamma_and_beta(
     Paper: supplement, Sec. 3 and Table S3.
     """
     rates: dict[Hashable, optax.GradientTransformation] = {
-        "gamma": optax.scale(gamma_lr_scale),
-        "beta": optax.scale(beta_lr_scale),
+        "gamma": _times(gamma_lr_scale),
+        "beta": _times(beta_lr_scale),
         "other": optax.identity(),
     }
     return optax.partition(rates, norm_labels)
+
+
+def _times(rate: float | jax.Array) -> optax.GradientTransformation:
+    # Not optax.scale, which has the factors in the other order: XLA may fuse that to other bits.
+    return optax.stateless_with_tree_map(lambda update, _: update * rate)
 
 
 def add_sign_of_gamma(strength: float | jax.Array) -> optax.GradientTransformation:
