@@ -12,6 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from sparsity_jax.config.base import default_config
+from sparsity_jax.config.paper_schedule import paper_schedule
 from sparsity_jax.errors import UserError
 
 Settings = Mapping[str, Any]  # overrides of `default_config`, as an entry of config.sweep
@@ -21,11 +22,7 @@ _STRONGEST_ADAPTED = 1e-3
 _TASKS: Mapping[str, Settings] = {
     "cifar10": {"data": "cifar10"},
     "cifar100": {"data": "cifar100"},
-    "tiny_imagenet": {
-        "data": "tiny_imagenet",
-        "epochs": 400.0,
-        "drops": ((250.0, 0.1), (325.0, 0.01)),
-    },
+    "tiny_imagenet": {"data": "tiny_imagenet"},
     "imagenet2012": {"data": "imagenet2012", "learning_rate": 1e-4},
     "objectnet3d": {"data": "objectnet3d"},
     IN_MINIATURE: {
@@ -39,11 +36,6 @@ _TASKS: Mapping[str, Settings] = {
         "evaluations": 20,
         "latency_seconds": 0.0,
     },
-}
-_IMAGENET: Mapping[str, Settings] = {  # Sec. 4 and 5.2: epochs at the batch size that they name
-    "BasicNet": {"reference_batch": 64, "epochs": 40.0, "drops": ((15.0, 0.1), (30.0, 0.01))},
-    "VGG-11": {"reference_batch": 60, "epochs": 60.0, "drops": ((30.0, 0.1), (50.0, 0.01))},
-    "VGG-16": {"reference_batch": 40, "epochs": 50.0, "drops": ((20.0, 0.1), (40.0, 0.01))},
 }
 _SEEDS = {"cifar10": 3, "cifar100": 3, "tiny_imagenet": 2}  # averaged in the paper; others: 1
 
@@ -138,22 +130,13 @@ def rescaled_for_short_runs(settings: Sequence[Settings]) -> tuple[Settings, ...
     )
 
 
-def paper_epochs(data: str, network: str) -> float:
-    """How many epochs the paper trains a network on some data; what shortens them is no full run.
-
-    Example:
-      >>> paper_epochs("tiny_imagenet", "BasicNet"), paper_epochs("folder:cifar10.zip", "VGG-11")
-      (400.0, 325.0)
-    """
-    known = _of_task(data, network) if data in _TASKS else {}
-    return float(known.get("epochs", default_config().epochs))
-
-
 def _of_task(task: str, network: str) -> Settings:
     """A task's data and schedule for a network; VGG's five pools need 32 pixels."""
     common = dict(_TASKS[task])
-    if task == "imagenet2012":
-        common |= _IMAGENET[network]
+    if schedule := paper_schedule(task, network):
+        usual = default_config()
+        asked = {name: getattr(schedule, name) for name in ("epochs", "drops", "reference_batch")}
+        common |= {name: value for name, value in asked.items() if value != usual[name]}
     if task == IN_MINIATURE and network != "BasicNet":
         common |= {"renderings.size": 32}
     return common

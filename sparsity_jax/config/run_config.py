@@ -8,6 +8,7 @@ from typing import Any
 
 from sparsity_jax.config import naming
 from sparsity_jax.config.fields import above, at_least, fields_of, finite, setting
+from sparsity_jax.config.paper_schedule import paper_schedule
 from sparsity_jax.data.augment import AUGMENTATIONS
 from sparsity_jax.models import NETWORKS
 from sparsity_jax.models.networks import parse_width
@@ -69,6 +70,21 @@ def _augment_text(run: RunConfig) -> str:
     if run.augment == default_augment(run.data):
         return ""
     return f"augment={run.augment}{run.pad if run.augment == 'pad_crop' else ''}"
+
+
+def _drops_text(run: RunConfig) -> str:
+    """'drops=250-0.1' where the paper's schedule has others; its length is in the steps."""
+    paper = paper_schedule(run.data, run.network)
+    if paper is None or run.drops == paper.drops:
+        return ""
+    return "drops=" + ("_".join(f"{at:g}-{factor:g}" for at, factor in run.drops) or "none")
+
+
+def _reference_text(run: RunConfig) -> str:
+    """'reference_batch=4000' where the paper's schedule has another."""
+    paper = paper_schedule(run.data, run.network)
+    usual = paper is None or run.reference_batch == paper.reference_batch
+    return "" if usual else f"reference_batch={run.reference_batch}"
 
 
 def _gamma_l1_text(run: RunConfig) -> str:
@@ -156,13 +172,17 @@ class RunConfig:
     )
     batch_size: int = setting(40, "images a step", check=at_least(1))
     reference_batch: int = setting(
-        40, "an epoch is N // reference_batch steps at every batch size", check=at_least(1)
+        40,
+        "an epoch is N // reference_batch steps at every batch size",
+        check=at_least(1),
+        variant=_reference_text,
     )
     epochs: float = setting(325.0, "length of training", check=above(0))
     drops: tuple[tuple[float, float], ...] = setting(
         ((250.0, 0.1),),
         "(epoch, multiple of the base rate from there on) pairs",
         check=_drops_problem,
+        variant=_drops_text,
     )
     scale: float = setting(1.0, "multiplies every duration", check=above(0))
     evaluations: int = setting(0, "how many a run has; 0: one an epoch", check=at_least(0))

@@ -10,16 +10,18 @@ from pathlib import Path
 from sparsity_jax.report import loading, tables
 from sparsity_jax.report.figures import registry
 from sparsity_jax.report.page.page import page as html_page
-from sparsity_jax.report.paper import compare
+from sparsity_jax.report.paper import claims, compare
+from sparsity_jax.report.paper.claims import check as check_claims
 from sparsity_jax.storage.io import write_atomically
 
-__all__ = ["build", "table"]
+__all__ = ["build", "check_claims", "table"]
 
 
 def build(folder: Path) -> Path:
     """Write `figures/*.png`, `figures/*.pdf` and `report.html` from the workdir's files alone.
 
-    `compare.csv` is added when some of the runs stand in the paper's tables.
+    `claims.json` says which statements of the paper the runs bear out. `compare.csv` is added when
+    some of the runs stand in the paper's tables.
 
     Building twice gives the same page. Missing pieces (no history, no measure, a run that
     diverged) leave out what would show them; a damaged file is named on the page.
@@ -41,6 +43,8 @@ def build(folder: Path) -> Path:
             rendered.append(made)
         registry.remove_stale(folder / "figures", rendered)
         _write_comparison(folder / "compare.csv", records)
+        checked = claims.check_records(records)
+        write_atomically(folder / "claims.json", claims.encode(checked).encode())
         path = folder / "report.html"
         write_atomically(path, html_page(records, rendered).encode())
     return path

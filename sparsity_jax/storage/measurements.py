@@ -14,7 +14,7 @@ from sparsity_jax.errors import UserError
 from sparsity_jax.storage.history import Evaluation, decode_line, encode_line
 from sparsity_jax.storage.io import write_atomically
 
-GROUPS = ("gamma", "beta", "inactive_gamma", "inactive_act", "universality")
+GROUPS = ("gamma", "beta", "inactive_gamma", "inactive_act", "universality", "peak")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Measurements:
       gamma, beta: layer -> (T, filters).
       inactive_gamma, inactive_act: layer -> (filters,) bool, True = inactive at the end.
       universality: layer -> (filters,) in percent; empty when it was not measured.
+      peak: layer -> (filters,) largest activation over the training images; empty in older files.
     """
 
     step: np.ndarray
@@ -35,6 +36,7 @@ class Measurements:
     inactive_gamma: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     inactive_act: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     universality: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    peak: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def layers(self) -> tuple[str, ...]:

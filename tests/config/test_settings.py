@@ -6,6 +6,13 @@ from sparsity_jax.config import default_config
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.errors import UserError
 
+IMAGENET = {  # BasicNet's schedule on it (supplement, Sec. 4)
+    "data": "imagenet2012",
+    "reference_batch": 64,
+    "epochs": 40.0,
+    "drops": ((15.0, 0.1), (30.0, 0.01)),
+}
+
 
 def one(**fields):
     config = default_config()
@@ -48,9 +55,10 @@ def test_the_batch_size_does_not_change_the_iterations(batch_size):
         ({"data": "renderings", "renderings.background": "cluttered"}, "bg=cluttered"),
         ({"data": "objectnet3d"}, "bg=clean"),
         ({"data": "objectnet3d:cluttered"}, "bg=cluttered"),
-        ({"data": "imagenet2012"}, ""),
-        ({"data": "imagenet2012", "augment": "crop"}, ""),
-        ({"data": "imagenet2012", "augment": "resized_crop"}, "augment=resized_crop"),
+        (IMAGENET, ""),
+        ({**IMAGENET, "augment": "crop"}, ""),
+        ({**IMAGENET, "augment": "resized_crop"}, "augment=resized_crop"),
+        ({"data": "imagenet2012"}, "drops=250-0.1+reference_batch=40"),
         ({"augment": "crop", "flip": False}, "flip=off+augment=crop"),
         ({}, ""),
     ],

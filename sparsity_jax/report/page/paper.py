@@ -8,8 +8,9 @@ from sparsity_jax.report import tables
 from sparsity_jax.report.aggregate import label
 from sparsity_jax.report.loading import Records
 from sparsity_jax.report.page.html import render
-from sparsity_jax.report.paper.claims import check
+from sparsity_jax.report.paper.claims import check_records
 from sparsity_jax.report.paper.compare import RULE, CellComparison, RowComparison, compare
+from sparsity_jax.report.paper.length import banner
 from sparsity_jax.report.paper.published import ABSENT, SAME_DATASET
 from sparsity_jax.report.tables import Cell, Column, Table
 
@@ -30,7 +31,7 @@ CLAIMS = (
 
 def claims(records: Records) -> str:
     """HTML of the paper's claims with outcome and evidence; '' when none can be tested here."""
-    checked = check(records.rows)
+    checked = check_records(records)
     tested = [claim for claim in checked if claim.outcome != "not testable"]
     if not tested:
         return ""
@@ -43,7 +44,9 @@ def claims(records: Records) -> str:
         for claim in tested
     )
     untested = "; ".join(claim.claim for claim in checked if claim.outcome == "not testable")
-    return render("claims.html", made=Table(CLAIMS, lines), untested=untested)
+    return render(
+        "claims.html", made=Table(CLAIMS, lines), untested=untested, length=banner(records)
+    )
 
 
 def comparison(records: Records) -> str:
@@ -63,7 +66,7 @@ def comparison(records: Records) -> str:
         "comparison.html",
         made=Table(columns, tuple(map(_line, ran))),
         copies=[(copy, SAME_DATASET[copy]) for copy in sorted(copies)],
-        scale=records.scale,
+        length=banner(records),
         rule=RULE,
         published=len(compared),
         absent=ABSENT[0].lower() + ABSENT[1:],

@@ -1,9 +1,11 @@
-"""How far are our numbers from the published ones, cell by cell?
+"""The distance of our numbers from the published ones, cell by cell, with a verdict on each.
 
-The rule: a cell `agrees` when |ours - published| <= max(half a unit of the last printed digit, two
-standard deviations over our seeds, the tolerance of its kind); it is `close` within three times
-that, and `differs` beyond. The paper publishes no deviations, so a tolerance stands in for the
-spread of its few runs. Shortened runs are never judged: their verdict is `shortened`.
+A cell `agrees` when |ours - published| <= max(half a unit of the last printed digit, the tolerance
+of its kind); it is `close` within twice that, and `differs` beyond. The paper publishes no
+deviations, so a tolerance stands in for the spread of its few runs. Spread among our seeds never
+widens it: a mean that is not known to within the tolerance is `too noisy`. Runs of another length
+than the paper's are shown and never judged: `shortened`, `lengthened`. Where more than half of the
+runs of a row diverged, its verdict is `diverged`, whatever the others gave.
 """
 
 from __future__ import annotations
@@ -16,21 +18,30 @@ from collections.abc import Sequence
 from typing import Literal
 
 from sparsity_jax.report.aggregate import Group, Spread
+from sparsity_jax.report.paper.length import is_full, length_text, share
 from sparsity_jax.report.paper.published import Published, matched, published
 from sparsity_jax.storage.results import RunResult
 
-Verdict = Literal["agrees", "close", "differs", "shortened", "not run"]
-TOLERANCES = {
-    "train_loss": 0.1, "test_loss": 0.15, "test_error": 1.0, "top5_error": 1.0,
-    "sparsity_act": 3.0, "sparsity_gamma": 3.0, "features_pruned_pct": 3.0,
-    "params_pruned_pct": 3.0, "pruned_test_error": 1.0, "pruned_top5_error": 1.0,
+Verdict = Literal[
+    "agrees", "close", "differs", "too noisy", "shortened", "lengthened", "diverged", "not run"
+]
+TOLERANCES = {  # in points; losses and counts are relative, see `tolerance`
+    "train_loss": 0.01, "test_loss": 0.01, "test_error": 1.0, "top5_error": 1.0,
+    "sparsity_act": 3.0, "sparsity_gamma": 3.0, "features_pruned": 15.0,
+    "features_pruned_pct": 3.0, "params_pruned_pct": 3.0, "pruned_test_error": 1.0,
+    "pruned_top5_error": 1.0,
 }  # fmt: skip
+RELATIVE = {"train_loss": 0.25, "test_loss": 0.25, "features_pruned": 0.2}
 LAYER_TOLERANCE = 6.0
+NOTHING = Spread(math.nan, math.nan, 0)
+BELOW_ONE = 0.99  # where 0 % is published
+CLOSE = 2.0  # tolerances within which a cell is close
 RULE = (
-    "agrees: |ours - published| is at most the largest of half a unit of the last printed digit, "
-    "two standard deviations over our seeds, and a tolerance (errors 1 point, sparsity 3 points, "
-    "one layer's sparsity 6 points, training loss 0.1, test loss 0.15); close: within three times "
-    "that; differs: beyond."
+    "agrees: |ours - published| is at most the larger of half a unit of the last printed digit and "
+    "a tolerance (errors 1 point, sparsity 3 points, one layer's sparsity 6 points, losses 25 % "
+    "and at least 0.01, filters pruned 20 % and at least 15; where 0 % is published, ours is below "
+    "1 %); close: within twice that; differs: beyond; too noisy: two standard errors over our "
+    "seeds exceed the tolerance; diverged: more than half of our runs did."
 )
 
 
@@ -51,11 +62,32 @@ class CellComparison:
 
 @dataclasses.dataclass(frozen=True)
 class RowComparison:
-    """One published row beside our runs of it; `group` is None where nobody ran it."""
+    """One published row beside our runs of it.
+
+    Attributes:
+      published: the row.
+      group: our runs of it, None where nobody ran it.
+      cells: its numbers that were printed.
+      length: 'shortened to 12 %' and the like; '' for full-length runs.
+    """
 
     published: Published
     group: Group | None
     cells: tuple[CellComparison, ...]
+    length: str = ""
+
+    @property
+    def survivors(self) -> str:
+        """'1 of 3 finished' where some of our runs diverged; '' where all finished.
+
+        Example:
+          >>> gone = RunResult("r", "CIFAR10", "BasicNet", "sgd", "wd", 1e-2, 40, status="diverged")
+          >>> [row.survivors for row in compare([gone]) if row.group]
+          ['0 of 1 finished']
+        """
+        if self.group is None or len(self.group.finished) == len(self.group.rows):
+            return ""
+        return f"{len(self.group.finished)} of {len(self.group.rows)} finished"
 
 
 def compare(
@@ -68,31 +100,61 @@ def compare(
 
     Args:
       rows: rows of results.csv.
-      scale: the config's scale; below 1 the runs were shortened and nothing is judged.
+      scale: the config's scale: how long runs are whose full length the paper does not say.
       against: the published rows; the paper's by default.
+
+    Returns:
+      A comparison for each row of `against`, in its order.
+
+    Example:
+      >>> ours = RunResult("r", "CIFAR10", "BasicNet", "adam", "l2", 1e-4, 40, test_error=10.9)
+      >>> found = [row for row in compare([ours]) if row.group]
+      >>> found[0].cells[0].column, found[0].cells[0].verdict, found[0].published.table
+      ('test_error', 'agrees', '1')
     """
-    ours = matched(rows)
+    ours = matched(rows, scale)
     known = published() if against is None else against
     return [_row(item, ours.get(item.key), scale) for item in known]
 
 
 def judge(published_text: str, ours: Spread, tolerance: float) -> Verdict:
-    """The verdict on one cell by the stated rule.
+    """The verdict on one cell of full-length runs by the stated rule.
+
+    Args:
+      published_text: the number as printed: its decimals say how far it was rounded.
+      ours: mean, standard deviation and number of our runs.
+      tolerance: in the cell's unit.
 
     Example:
       >>> judge("36.6", Spread(37.4, 0.2, 3), 1.0)
       'agrees'
-      >>> judge("36.6", Spread(39.4, 0.2, 3), 1.0)
+      >>> judge("36.6", Spread(38.4, 0.2, 3), 1.0)
       'close'
+      >>> judge("70", Spread(70.0, 40.0, 3), 3.0)
+      'too noisy'
     """
     if not ours.n:
         return "not run"
-    spread = 0.0 if math.isnan(ours.std) else 2 * ours.std
-    allowed = max(rounding(published_text), spread, tolerance)
+    allowed = max(rounding(published_text), tolerance)
+    if not math.isnan(ours.std) and 2 * ours.std / math.sqrt(ours.n) > allowed:
+        return "too noisy"
     apart = abs(ours.mean - float(published_text))
     if apart <= allowed + 1e-9:
         return "agrees"
-    return "close" if apart <= 3 * allowed + 1e-9 else "differs"
+    return "close" if apart <= CLOSE * allowed + 1e-9 else "differs"
+
+
+def tolerance(column: str, printed: str) -> float:
+    """How far ours may be from a published number to agree with it, in the column's unit.
+
+    Example:
+      >>> tolerance("test_error", "36.6"), tolerance("train_loss", "1.06"), tolerance("c6", "0")
+      (1.0, 0.265, 0.99)
+    """
+    value = abs(float(printed))
+    if not value and column.startswith(("sparsity", "c", "features", "params")):
+        return BELOW_ONE
+    return max(TOLERANCES.get(column, LAYER_TOLERANCE), RELATIVE.get(column, 0.0) * value)
 
 
 def rounding(printed: str) -> float:
@@ -106,7 +168,8 @@ def encode(comparisons: Sequence[RowComparison]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((
         "table", "dataset", "network", "optimizer", "regularizer", "strength", "batch_size",
-        "variant", "column", "published", "ours", "std", "n", "difference", "verdict",
+        "variant", "column", "published", "ours", "std", "n", "difference", "verdict", "survivors",
+        "length",
     ))  # fmt: skip
     for item in comparisons:
         if item.group is None:
@@ -121,30 +184,34 @@ def encode(comparisons: Sequence[RowComparison]) -> str:
             mean, std, apart = ("" if math.isnan(value) else f"{value:.2f}" for value in numbers)
             writer.writerow((
                 *identity, cell.column, printed[cell.column], mean, std, cell.ours.n, apart,
-                cell.verdict,
+                cell.verdict, item.survivors, item.length,
             ))  # fmt: skip
     return text.getvalue()
 
 
 def _row(item: Published, group: Group | None, scale: float) -> RowComparison:
-    cells = []
     layers = group.layers() if group else []
-    for column, tolerance in TOLERANCES.items():
-        if item.printed[column]:
-            ours = group.spread(column) if group else Spread(math.nan, math.nan, 0)
-            cells.append(_cell(item, column, ours, tolerance, scale))
-    for i in range(len(item.row.layers)):
-        ours = layers[i] if i < len(layers) else Spread(math.nan, math.nan, 0)
-        if item.printed[f"c{i + 1}"]:
-            cells.append(_cell(item, f"c{i + 1}", ours, LAYER_TOLERANCE, scale))
-    return RowComparison(item, group, tuple(cells))
+    lengths = [share(row, scale) for row in group.finished] if group else []
+    shortest = min(lengths, key=lambda length: (is_full(length), length), default=1.0)
+    cells = []
+    for column in (*TOLERANCES, *(f"c{i + 1}" for i in range(len(item.row.layers)))):
+        if text := item.printed[column]:
+            if column in TOLERANCES:
+                ours = group.spread(column) if group else NOTHING
+            else:
+                ours = layers[int(column[1:]) - 1] if len(layers) >= int(column[1:]) else NOTHING
+            verdict = _verdict(text, ours, tolerance(column, text), group, shortest)
+            cells.append(CellComparison(column, float(text), ours, verdict))
+    return RowComparison(item, group, tuple(cells), length_text(lengths))
 
 
-def _cell(
-    item: Published, column: str, ours: Spread, tolerance: float, scale: float
-) -> CellComparison:
-    text = item.printed[column]
-    verdict = judge(text, ours, tolerance)
-    if scale < 1 and ours.n:
-        verdict = "shortened"
-    return CellComparison(column, float(text), ours, verdict)
+def _verdict(
+    text: str, ours: Spread, allowed: float, group: Group | None, length: float
+) -> Verdict:
+    if group is not None and 2 * len(group.finished) < len(group.rows):
+        return "diverged"
+    if not ours.n:
+        return "not run"
+    if not is_full(length):
+        return "shortened" if length < 1 else "lengthened"
+    return judge(text, ours, allowed)

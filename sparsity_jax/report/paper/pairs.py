@@ -1,29 +1,42 @@
-"""Which runs differ in one thing only? Pairs of groups of runs, for claims to judge.
-
-Every function yields what is compared and the two sparsities in percent. Small differences are
-noise: pairs in which neither side is sparser than `MARGIN` points are left out.
-"""
+"""Groups of runs as points, and the families of points that differ in one setting alone."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sparsity_jax.config.naming import strength_text
-from sparsity_jax.report.aggregate import Group, variant_parts
+from sparsity_jax.report.aggregate import OPTIMIZER_NAMES, Group, Spread, spread, variant_parts
+from sparsity_jax.report.paper.length import share
 from sparsity_jax.report.paper.published import matched
 from sparsity_jax.storage.results import RunResult
 
-MARGIN = 3.0  # points of sparsity
+MARGIN = 3.0  # points of sparsity up to which nothing counts as sparse
 ERROR_BAND = 1.5  # points of test error within which two runs perform alike
-Pairs = Iterable[tuple[str, float, float]]  # what is compared, then the two sparsities
+NOT_THE_METHOD = ("baseline=", "finetune=", "gamma_l1=")  # parts of a variant
+_FILTERS = {"VGG-11": 2752, "VGG-16": 4224, "VGG-19": 5504}
+# Classes of equal size: a run that errs on all but one of them guesses.
+_CLASSES = {
+    "CIFAR10": 10, "CIFAR100": 100, "TinyImageNet": 200, "ImageNet": 1000, "ObjectNet3D-30": 30,
+    "renderings": 10,
+}  # fmt: skip
+_TEST_IMAGES = 10_000
+_FIELDS = ("dataset", "network", "optimizer", "regularizer", "strength", "batch_size", "variant")
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One group of runs, reduced to what claims are about (sparsity and errors in percent)."""
+    """One group of runs, reduced to what claims are about.
+
+    Attributes:
+      sparsity, act: inactive filters in percent, by gamma and by activation.
+      error, pruned_error, params_pruned: in percent; NaN where not measured.
+      cost: what pruning added to the error, run by run, in points.
+      layers: sparsity by gamma of C1 ... CN, means in percent.
+      runs: the runs' names.
+      length: share of the full length.
+    """
 
     dataset: str
     network: str
@@ -32,67 +45,114 @@ class Point:
     strength: float
     batch_size: int
     variant: str
-    sparsity: float
-    error: float
-    pruned_error: float
+    sparsity: Spread
+    act: Spread
+    error: Spread
+    pruned_error: Spread
+    cost: Spread
+    params_pruned: float
     layers: tuple[float, ...]
+    runs: tuple[str, ...]
+    length: float
 
     def but(self, *names: str) -> tuple[object, ...]:
-        """Its identity without these fields: what two points share that differ in them alone."""
-        fields = ("dataset", "network", "optimizer", "regularizer", "strength", "batch_size")
-        return tuple(getattr(self, name) for name in (*fields, "variant") if name not in names)
+        """Its identity without these fields: what points share that differ in them alone."""
+        kept = (getattr(self, name) for name in _FIELDS if name not in names)
+        return (*kept, round(self.length, 2))
+
+    def part(self, prefix: str) -> str:
+        """The part of its variant with this prefix; '' without one."""
+        return next((p for p in variant_parts(self.variant) if p.startswith(prefix)), "")
+
+    def without(self, *prefixes: str) -> str:
+        """Its variant without the parts that have one of these prefixes."""
+        return "+".join(p for p in variant_parts(self.variant) if not p.startswith(prefixes))
+
+    @property
+    def sparse(self) -> bool:
+        """Whether more than `MARGIN` percent of its filters are inactive."""
+        return self.sparsity.mean > MARGIN
 
 
-def points(rows: Sequence[RunResult]) -> list[Point]:
-    """One point for each group of finished runs whose sparsity is known."""
-    found = [_point(group) for group in matched(rows).values()]
-    return [point for point in found if not math.isnan(point.sparsity)]
+def points(
+    rows: Sequence[RunResult],
+    notes: Mapping[str, Sequence[str]] | None = None,
+    scale: float = 1.0,
+) -> list[Point]:
+    """One point for each group of finished runs that learned and whose sparsity is known.
+
+    Args:
+      rows: rows of results.csv.
+      notes: run -> what its seal notes; a run noted to be at chance level is left out.
+      scale: of the config.
+    """
+    told = notes or {}
+    fair = [row for row in rows if row.status == "finished" and learned(row, told.get(row.run, ()))]
+    found = [_point(group, scale) for group in matched(fair, scale).values()]
+    return [point for point in found if point.sparsity.n]
 
 
-def _point(group: Group) -> Point:
-    layers = tuple(spread.mean for spread in group.layers())
+def learned(row: RunResult, notes: Sequence[str] = ()) -> bool:
+    """Whether a run's error is below that of guessing.
+
+    Example:
+      >>> row = RunResult("r", "CIFAR10", "BasicNet", "sgd", "wd", 1e-2, 40, test_error=90.0)
+      >>> learned(row), learned(dataclasses.replace(row, test_error=82.3))
+      (False, True)
+    """
+    if any("chance level" in note for note in notes):
+        return False
+    classes = _CLASSES.get(row.dataset)
+    if not classes or math.isnan(row.test_error):
+        return True
+    right = 1 / classes
+    error = 2 * math.sqrt(right * (1 - right) / _TEST_IMAGES)
+    return row.test_error < 100 * (1 - right - error)
+
+
+def _point(group: Group, scale: float) -> Point:
+    rows = group.finished
+    pruned = group.spread("params_pruned_pct").mean
+    cost = spread([row.pruned_test_error - row.test_error for row in rows])
     return Point(
-        *group.key, group.spread("sparsity_gamma").mean,
-        group.spread("test_error").mean, group.spread("pruned_test_error").mean, layers,
+        *group.key, _sparsity(group), group.spread("sparsity_act"),
+        group.spread("test_error"), group.spread("pruned_test_error"), cost, pruned,
+        tuple(layer.mean for layer in group.layers()), tuple(row.run for row in rows),
+        min(share(row, scale) for row in rows),
     )  # fmt: skip
 
 
-def along(known: Sequence[Point], field: str, order: Sequence[object]) -> Pairs:
-    """Neighbouring values of one field, in this order, all else equal, unless neither is sparse."""
-    families: dict[tuple[object, ...], dict[object, Point]] = {}
-    for point in known:
-        if getattr(point, field) in order:
-            families.setdefault(point.but(field), {})[getattr(point, field)] = point
-    for family in families.values():
-        present = [family[value] for value in order if value in family]
-        for a, b in itertools.pairwise(present):
-            sparsities = (a.sparsity, b.sparsity)
-            if max(sparsities) > MARGIN:
-                yield f"{describe(a, field)}, {_word(a, field)} → {_word(b, field)}", *sparsities
+def _sparsity(group: Group) -> Spread:
+    """By gamma; from the count of pruned filters where only that is known, as in Table 9.
 
-
-def along_parts(known: Sequence[Point], prefix: str, order: Sequence[str]) -> Pairs:
-    """As `along`, over one part of the variants: the one with this prefix, '' where there is none.
-
-    'width=0.25+bg=clean' is compared with 'width=0.25+bg=cluttered': the rest must agree.
+    Of a baseline, what its criterion pruned.
     """
-    made = []
+    if any(part.startswith(NOT_THE_METHOD) for part in variant_parts(group.first.variant)):
+        return group.spread("features_pruned_pct")
+    found, filters = group.spread("sparsity_gamma"), _FILTERS.get(group.first.network)
+    if found.n or not filters:
+        return found
+    count = group.spread("features_pruned")
+    return Spread(100 * count.mean / filters, 100 * count.std / filters, count.n)
+
+
+def families(known: Iterable[Point], *fields: str) -> Iterator[list[Point]]:
+    """Points that agree in all but these fields, two or more of them at a time."""
+    yield from _gathered(known, lambda point: point.but(*fields))
+
+
+def part_families(known: Iterable[Point], *prefixes: str) -> Iterator[list[Point]]:
+    """Points that agree in all but the parts of their variants with these prefixes."""
+    yield from _gathered(known, lambda p: (*p.but("variant"), p.without(*prefixes)))
+
+
+def _gathered(
+    known: Iterable[Point], identity: Callable[[Point], tuple[object, ...]]
+) -> Iterator[list[Point]]:
+    found: dict[tuple[object, ...], list[Point]] = {}
     for point in known:
-        parts = variant_parts(point.variant)
-        mine = "".join(part for part in parts if part.startswith(prefix))
-        rest = "+".join(part for part in parts if not part.startswith(prefix))
-        made.append(dataclasses.replace(point, variant=mine, dataset=_join(point.dataset, rest)))
-    return along(made, "variant", order)
-
-
-def _join(*words: str) -> str:
-    return " ".join(word for word in words if word)
-
-
-def parts_with(known: Sequence[Point], prefix: str) -> list[str]:
-    """Every part with this prefix, each once, in alphabetical order."""
-    parts = {part for point in known for part in variant_parts(point.variant)}
-    return sorted(part for part in parts if part.startswith(prefix))
+        found.setdefault(identity(point), []).append(point)
+    yield from (members for members in found.values() if len(members) > 1)
 
 
 def width_of(part: str) -> float:
@@ -103,32 +163,29 @@ def width_of(part: str) -> float:
         return 1.0
 
 
-def describe(point: Point, without: str = "") -> str:
-    """A point in words, without the field that a comparison varies."""
-    parts = ("dataset", "optimizer", "regularizer", "strength")
-    words = [_word(point, part) for part in parts if part != without]
-    return " ".join([*words, *([point.variant] if point.variant and without != "variant" else [])])
+def describe(point: Point, *without: str) -> str:
+    """A point in words, without the fields that a comparison varies.
+
+    Example:
+      >>> describe(points([RunResult("r", "CIFAR10", "BasicNet", "sgd", "l2", 1e-3, 40,
+      ...                            sparsity_gamma=27.0)])[0], "strength")
+      'CIFAR10 SGD L2'
+    """
+    words = {
+        "dataset": point.dataset,
+        "network": "" if point.network == "BasicNet" else point.network,
+        "optimizer": OPTIMIZER_NAMES.get(point.optimizer, point.optimizer),
+        "regularizer": {"none": "no regularizer"}.get(point.regularizer, point.regularizer.upper()),
+        "strength": strength_text(point.strength) if point.strength else "",
+        "batch_size": "" if point.batch_size == 40 else f"batch {point.batch_size}",
+        "variant": point.variant,
+    }
+    return " ".join(word for field, word in words.items() if word and field not in without)
 
 
-def _word(point: Point, field: str) -> str:
-    value = getattr(point, field)
-    if field == "batch_size":
-        return f"batch {value}"
-    return strength_text(value) if field == "strength" else str(value or "default")
-
-
-def best_at_equal_error(known: Sequence[Point], field: str, values: tuple[str, str]) -> Pairs:
-    """The largest sparsity on either side within ERROR_BAND of the lowest error of both."""
-    settings: dict[tuple[object, ...], list[Point]] = {}
-    for point in known:
-        free = ("strength", "regularizer") if field == "optimizer" else ("strength",)
-        if getattr(point, field) in values and not math.isnan(point.error):
-            settings.setdefault(point.but(field, *free), []).append(point)
-    for members in settings.values():
-        sides = [[p for p in members if getattr(p, field) == value] for value in values]
-        if not all(any(p.strength for p in side) for side in sides):
-            continue
-        bar = min(point.error for point in members) + ERROR_BAND
-        best = [max((p.sparsity for p in side if p.error <= bar), default=0.0) for side in sides]
-        what = f"{members[0].dataset}, error up to {bar:.1f}: {values[0]} → {values[1]}"
-        yield what, best[0], best[1]
+def in_band(members: Sequence[Point], among: Sequence[Point]) -> list[Point]:
+    """Those of the members within `ERROR_BAND` of the lowest error among all of `among`."""
+    errors = [point.error.mean for point in among if point.error.n]
+    if not errors:
+        return []
+    return [p for p in members if p.error.n and p.error.mean <= min(errors) + ERROR_BAND]

@@ -1,4 +1,4 @@
-"""What did the paper publish? The rows of its tables, 158 of them, in the form of results.csv.
+"""The paper's published rows, 158 of them, in the form of results.csv.
 
 Numbers keep the text they were printed as, since their decimals say how far they were rounded.
 Table 10 and, but for two numbers, Table 9 are not in the published text available to us.
@@ -15,15 +15,16 @@ from importlib.resources import files
 
 from sparsity_jax.config.naming import strength_text
 from sparsity_jax.report.aggregate import Group, Key, label, variant_parts
+from sparsity_jax.report.paper.length import SAME_DATASET, full_steps, is_full, share
 from sparsity_jax.storage.results import RunResult
+
+__all__ = ["ABSENT", "SAME_DATASET", "Published", "match_key", "matched", "published"]
 
 ABSENT = "Table 10 and, but for two numbers, Table 9: not in the published text available to us."
 # Printed under another name where two tables show the same runs.
 SAME_VARIANT = {"width=64-1x": "", "baseline_gamma_init=1_beta_init=0": ""}
 # Sec. 5: on ImageNet Adam's learning rate is a tenth of the usual one, which no table prints.
 OWN_RATE = {("ImageNet", "adam"): "lr=0.0001"}
-# Copies of the paper's data under another name; the page says where they stand in for it.
-SAME_DATASET = {"cifar10_jpeg": "CIFAR10"}
 LAYERS = tuple(f"c{i}" for i in range(1, 14))
 
 
@@ -68,17 +69,31 @@ def match_key(row: RunResult) -> Key:
     )  # fmt: skip
 
 
-def matched(rows: Sequence[RunResult]) -> dict[Key, Group]:
-    """Our runs by the identity that the paper's rows are matched by; finished ones only."""
+def matched(rows: Sequence[RunResult], scale: float = 1.0) -> dict[Key, Group]:
+    """Our runs by the identity that the paper's rows are matched by.
+
+    Runs that have failed, and those still to come, are left out. Where full-length runs stand
+    beside shortened ones, the full-length ones count alone.
+
+    Args:
+      rows: rows of results.csv.
+      scale: of their config; see `length.share`.
+    """
     members: dict[Key, list[RunResult]] = {}
     for row in rows:
-        if row.status == "finished":
+        if row.status in ("finished", "diverged"):
             members.setdefault(match_key(row), []).append(row)
+    for key, same in members.items():
+        ended = [row for row in same if row.status == "finished"]
+        if any(is_full(share(row, scale)) for row in ended):
+            members[key] = [
+                row for row in same if row.status == "diverged" or is_full(share(row, scale))
+            ]
     return {key: Group(key, label(same[0]), tuple(same)) for key, same in members.items()}
 
 
 def published() -> tuple[Published, ...]:
-    """All published rows, in the order of the paper's tables."""
+    """All published rows, in the order of the paper's tables; each as long as a full run."""
     text = files("sparsity_jax.report.paper").joinpath("published.csv").read_text(encoding="utf-8")
     return tuple(_decode(cells) for cells in csv.DictReader(io.StringIO(text, newline="")))
 
@@ -101,5 +116,6 @@ def _decode(cells: Mapping[str, str]) -> Published:
         features_pruned=int(cells["features_pruned"]) if cells["features_pruned"] else None,
         params_pruned_pct=value("params_pruned_pct"),
         pruned_test_error=value("pruned_test_error"), pruned_top5_error=value("pruned_top5_error"),
+        steps=full_steps(cells["dataset"], cells["network"]) or 0,
     )  # fmt: skip
     return Published(cells["table"], row, dict(cells), cells["note"])

@@ -1,7 +1,8 @@
-"""Which full-length runs of the paper's experiments have been made with this code?
+"""The record of full-length runs of the paper's experiments that were made with this code.
 
 `reproduced.csv` beside this file: a row for each, with the command's config, the columns of
-results.csv, and what it ran on. Shortened runs do not belong there; `entries` refuses them.
+results.csv, and what it ran on. Runs of another length, and runs that no table of the paper holds,
+do not belong there; `entries` refuses them.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from sparsity_jax.config.paper_tasks import paper_epochs
+from sparsity_jax.config.paper_schedule import paper_schedule
 from sparsity_jax.errors import UserError
+from sparsity_jax.report.aggregate import Key
+from sparsity_jax.report.paper.length import is_full, share
+from sparsity_jax.report.paper.published import match_key, published
 from sparsity_jax.storage.config_record import ConfigRecord
 from sparsity_jax.storage.results import (
     AFTER_LAYERS,
@@ -87,21 +91,21 @@ def entries(
       config: the file and arg of --config, such as 'table1.py:cifar10'.
       date: the day it finished, as 2026-01-31.
 
+    Returns:
+      An entry for each row.
+
     Raises:
-      UserError: the runs were shortened, or one of them did not finish.
+      UserError: a run was shortened or lengthened, stands in no table of the paper, or failed.
+
+    Example:
+      >>> entries(ConfigRecord({"sweep": []}), (), config="table1.py", date="2026-01-31")
+      ()
     """
     for each in _settings(record.config):
-        if each["scale"] < 1:
-            raise UserError(
-                f"config.scale={each['scale']:g}: only full-length runs are entered, scale=1"
-            )
-        if each["epochs"] < (full := paper_epochs(each["data"], each["network"])):
-            raise UserError(
-                f"config.epochs={each['epochs']:g}: only full-length runs are entered, {full:g}"
-            )
-    unfinished = [row.run for row in rows if row.status == "failed"]
-    if unfinished:
-        raise UserError(f"{unfinished[0]} has failed; only finished and diverged runs are entered")
+        _check_settings(each)
+    known = {item.key for item in published()}
+    for row in rows:
+        _check_row(row, known)
     device = ", ".join(f"{record.devices.count(d)} x {d}" for d in dict.fromkeys(record.devices))
     versions = "; ".join(f"{name} {version}" for name, version in record.versions.items())
     return tuple(Reproduced(row, date, config, device, versions) for row in rows)
@@ -110,3 +114,35 @@ def entries(
 def _settings(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Those of each run of the sweep, or of the only one."""
     return [{**config, **override} for override in config["sweep"] or [{}]]
+
+
+def _check_settings(asked: Mapping[str, Any]) -> None:
+    """Raise UserError where a run's duration is not the paper's: a diverged row does not tell."""
+    if "data" not in asked or "network" not in asked:
+        return
+    schedule = paper_schedule(asked["data"], asked["network"])
+    if schedule is None:
+        raise UserError(
+            f"config.data={asked['data']} with {asked['network']}: only the paper's experiments "
+            "are entered"
+        )
+    usual = {"epochs": schedule.epochs, "reference_batch": schedule.reference_batch, "scale": 1.0}
+    planned = {name: asked.get(name, value) for name, value in usual.items()}
+    steps = planned["epochs"] * planned["scale"] * (
+        schedule.train_size // planned["reference_batch"]
+    )  # fmt: skip
+    if not is_full(steps / schedule.steps):
+        told = ", ".join(f"config.{k}={v:g}" for k, v in planned.items() if v != usual[k])
+        raise UserError(f"{told}: only full-length runs are entered, {schedule.steps:,} steps")
+
+
+def _check_row(row: RunResult, known: Collection[Key]) -> None:
+    if row.status == "failed":
+        raise UserError(f"{row.run} has failed; only finished and diverged runs are entered")
+    if match_key(row) not in known:
+        raise UserError(f"{row.run} ({row.dataset}) stands in no table of the paper")
+    if row.status == "finished" and not is_full(share(row)):
+        raise UserError(
+            f"{row.run} has {row.steps:,} steps, {100 * share(row):.3g} % of the full length; "
+            "only full-length runs are entered"
+        )

@@ -1,7 +1,4 @@
-"""Are published numbers matched and judged as stated, and do the claims tell true from false?
-
-The paper's own tables are the oracle: every claim must pass on them, and fail on their opposite.
-"""
+"""Published numbers are matched and judged as stated; the paper's own tables are the oracle."""
 
 from __future__ import annotations
 
@@ -17,21 +14,17 @@ from sparsity_jax import report
 from sparsity_jax.report.aggregate import Spread
 from sparsity_jax.report.loading import Records
 from sparsity_jax.report.page import paper as paper_sections
-from sparsity_jax.report.paper.claims import CLAIMS, check
-from sparsity_jax.report.paper.compare import compare, encode, judge, rounding
+from sparsity_jax.report.paper.compare import (
+    CellComparison,
+    compare,
+    encode,
+    judge,
+    rounding,
+    tolerance,
+)
 from sparsity_jax.report.paper.published import match_key, published
 from sparsity_jax.storage.config_record import ConfigRecord
 from sparsity_jax.storage.results import RunResult, write_results
-
-
-@pytest.fixture(scope="module")
-def paper() -> list[RunResult]:
-    """The published rows that are runs of this paper's own, as if we had run them."""
-    return [
-        dataclasses.replace(item.row, run=f"{i}")
-        for i, item in enumerate(published())
-        if item.row.regularizer and "universality" not in item.row.variant
-    ]
 
 
 def _row(**changes: object) -> RunResult:
@@ -61,7 +54,7 @@ def test_all_158_rows_are_there_with_the_numbers_of_the_prose() -> None:
         ({"strength": 3e-4}, set()),
         ({"variant": "width=0.25"}, set()),
         ({"dataset": "renderings"}, set()),
-        ({"status": "diverged"}, set()),
+        ({"status": "failed"}, set()),
     ],
 )
 def test_rows_match_by_what_they_are(ours: dict, tables: set[str]) -> None:
@@ -74,28 +67,97 @@ def test_rounding_is_half_the_last_digit(printed: str, half: float) -> None:
     assert rounding(printed) == pytest.approx(half)
 
 
-@given(st.floats(0, 100), st.floats(0, 5), st.floats(0.1, 5), st.floats(0, 60))
+@given(st.floats(0, 100), st.floats(0, 5), st.floats(0.1, 5), st.floats(0.1, 60))
 def test_verdicts_follow_the_stated_rule(
     mean: float, std: float, tolerance: float, at: float
 ) -> None:
     printed = f"{at:.1f}"
-    verdict = judge(printed, Spread(mean, std, 3), tolerance)
-    allowed = max(0.05, 2 * std, tolerance)
+    verdict = judge(printed, Spread(mean, std, 4), tolerance)
+    allowed = max(0.05, tolerance)
     apart = abs(mean - float(printed))
-    if abs(apart - allowed) > 1e-6 and abs(apart - 3 * allowed) > 1e-6:
-        expected = "agrees" if apart < allowed else "close" if apart < 3 * allowed else "differs"
-        assert verdict == expected
+    if min(abs(apart - allowed), abs(apart - 2 * allowed), abs(std - allowed)) > 1e-6:
+        expected = "agrees" if apart < allowed else "close" if apart < 2 * allowed else "differs"
+        assert verdict == ("too noisy" if std > allowed else expected)
+
+
+@given(st.floats(0, 100), st.floats(0, 40), st.floats(0, 40), st.integers(2, 5))
+def test_more_spread_never_gives_a_better_verdict(
+    mean: float, std: float, more: float, n: int
+) -> None:
+    before = judge("70", Spread(mean, std, n), 3.0)
+    assert judge("70", Spread(mean, std + more, n), 3.0) in (before, "too noisy")
+
+
+@pytest.mark.parametrize(
+    ("column", "printed", "ours", "verdict"),
+    [
+        ("train_loss", "0.01", 0.11, "differs"),
+        ("train_loss", "1.06", 1.3, "agrees"),
+        ("test_loss", "0.43", 0.55, "close"),
+        ("sparsity_gamma", "0", 0.9, "agrees"),
+        ("sparsity_gamma", "0", 1.0, "close"),
+        ("sparsity_gamma", "0", 9.0, "differs"),
+        ("c6", "0", 6.0, "differs"),
+        ("c6", "67", 72.0, "agrees"),
+        ("features_pruned", "140", 71.0, "differs"),
+        ("features_pruned", "71", 85.0, "agrees"),
+        ("features_pruned", "3016", 2600.0, "agrees"),
+    ],
+)
+def test_losses_and_counts_are_relative_and_zero_is_below_one(
+    column: str, printed: str, ours: float, verdict: str
+) -> None:
+    assert judge(printed, Spread(ours, float("nan"), 1), tolerance(column, printed)) == verdict
+
+
+def test_seeds_that_disagree_agree_with_nothing() -> None:
+    rows = [_row(sparsity_gamma=20.0, strength=1e-4), _row(seed=1, sparsity_gamma=74.0)]
+    (cell,) = [c for c in _compared(rows, "1") if c.column == "sparsity_gamma"]
+    assert (cell.ours.mean, cell.verdict) == (47.0, "too noisy")
+
+
+def test_a_row_of_which_most_runs_diverged_agrees_with_nothing() -> None:
+    gone = [_row(seed=i, status="diverged") for i in (1, 2)]
+    assert {c.verdict for c in _compared([_row(), *gone], "1") if c.ours.n} == {"diverged"}
+    (item,) = [i for i in compare([_row(), *gone]) if i.group and i.published.table == "1"]
+    assert item.survivors == "1 of 3 finished"
+    assert "agrees" in {c.verdict for c in _compared([_row(), _row(seed=2), gone[0]], "1")}
+
+
+def test_counts_of_filters_are_compared() -> None:
+    row = _row(
+        dataset="ImageNet", network="VGG-11", batch_size=60, variant="lr=0.0001", features_pruned=90
+    )
+    (cell,) = _compared([row], "9")
+    assert (cell.column, cell.verdict) == ("features_pruned", "close")
+
+
+def _compared(rows: list[RunResult], table: str) -> list[CellComparison]:
+    items = [item for item in compare(rows) if item.group and item.published.table == table]
+    return [cell for item in items for cell in item.cells]
 
 
 def test_nothing_run_is_not_judged() -> None:
     assert judge("1.0", Spread(float("nan"), float("nan"), 0), 1.0) == "not run"
 
 
-def test_shortened_runs_are_never_judged() -> None:
-    judged = [item for item in compare([_row()], scale=0.1) if item.group]
-    verdicts = {cell.verdict for item in judged for cell in item.cells}
-    assert verdicts <= {"shortened", "not run"}
-    assert "shortened" in verdicts
+@pytest.mark.parametrize(
+    ("steps", "verdict"), [(1, "shortened"), (400_000, "shortened"), (812_500, "lengthened")]
+)
+def test_runs_of_another_length_are_never_judged(steps: int, verdict: str) -> None:
+    judged = [item for item in compare([_row(steps=steps)]) if item.group]
+    assert {cell.verdict for item in judged for cell in item.cells} <= {verdict, "not run"}
+    assert all(item.length.startswith(verdict) for item in judged)
+
+
+def test_beside_full_length_runs_shortened_ones_do_not_count() -> None:
+    rows = [_row(steps=406_250), _row(run="s", seed=1, steps=10, test_error=99.0)]
+    assert {cell.verdict for cell in _compared(rows, "1") if cell.ours.n} == {"agrees"}
+
+
+def test_another_schedule_is_not_the_papers_experiment() -> None:
+    for variant in ("drops=none", "reference_batch=4000"):
+        assert not any(item.group for item in compare([_row(variant=variant)]))
 
 
 def test_the_paper_agrees_with_itself(paper: list[RunResult]) -> None:
@@ -113,69 +175,13 @@ def test_compare_csv_tells_published_ours_and_the_difference() -> None:
     assert (line["difference"], line["verdict"]) == ("0.40", "agrees")
 
 
-def test_every_claim_passes_on_the_papers_own_tables(paper: list[RunResult]) -> None:
-    outcomes = {claim.claim: claim.outcome for claim in check(paper)}
-    assert outcomes == {name: "pass" for name, _, _ in CLAIMS}
-
-
-def test_every_claim_fails_on_a_world_turned_round(paper: list[RunResult]) -> None:
-    """Where sparsity is 100 minus what it is and pruning costs 5 points, no claim holds."""
-    turned = [
-        dataclasses.replace(
-            row, sparsity_gamma=100 - row.sparsity_gamma,
-            layers=tuple(100 - pct for pct in row.layers),
-            pruned_test_error=row.test_error + 5,
-        )
-        for row in paper
-    ]  # fmt: skip
-    passed = {claim.claim for claim in check(turned) if claim.outcome != "fail"}
-    assert passed <= {"Leaky ReLU barely lowers sparsity"}  # it may raise it
-
-
-def test_claims_without_their_runs_are_not_testable() -> None:
-    assert {claim.outcome for claim in check([])} == {"not testable"}
-    alone = {claim.claim: claim.outcome for claim in check([_row()])}
-    assert alone["Adam is sparser than SGD at equal error"] == "not testable"
-
-
-def test_runs_on_other_data_than_the_papers_are_checked_too() -> None:
-    rows = [
-        _row(run="a", dataset="renderings", test_error=1.6, sparsity_gamma=31.0),
-        _row(run="b", dataset="renderings", optimizer="sgd", test_error=1.7, sparsity_gamma=1.5),
-    ]
-    outcomes = {claim.claim: claim.outcome for claim in check(rows)}
-    assert outcomes["Adam is sparser than SGD at equal error"] == "pass"
-
-
-@pytest.mark.parametrize(
-    ("claim", "sparse", "dense"),
-    [
-        ("Harder tasks, less sparsity", "width=0.25+bg=clean", "width=0.25+bg=cluttered"),
-        ("Narrower networks, less sparsity", "bg=clean", "width=0.25+bg=clean"),
-        ("Narrower networks, less sparsity", "width=0.5", "width=0.25"),
-        ("A slower gamma lowers it more", "bg=clean", "gamma_lr_scale=0.1+bg=clean"),
-        ("Starting beta at 1 raises sparsity", "beta_init=1.0+bg=clean", "bg=clean"),
-    ],
-)
-def test_claims_compare_one_part_of_a_variant(claim: str, sparse: str, dense: str) -> None:
-    def outcome(first: str, second: str) -> str:
-        rows = [
-            _row(run="a", dataset="renderings", variant=first, sparsity_gamma=40.0),
-            _row(run="b", dataset="renderings", variant=second, sparsity_gamma=20.0),
-        ]
-        return {checked.claim: checked.outcome for checked in check(rows)}[claim]
-
-    assert outcome(sparse, dense) == "pass"
-    assert outcome(dense, sparse) == "fail"
-
-
 def test_the_page_warns_of_shortened_runs_and_colours_full_ones() -> None:
     full = paper_sections.comparison(Records("x", (_row(),)))
     assert "shortened" not in full
     assert "near" in full
     config = ConfigRecord({"scale": 0.1})
     short = paper_sections.comparison(Records("x", (_row(),), config=config))
-    assert "shortened (scale 0.1)" in short
+    assert "shortened to 10 % of the paper's length" in short
     assert "near" not in short
 
 
