@@ -18,8 +18,8 @@ from sparsity_jax.models import Plan, make_plan
 from sparsity_jax.optimizers import OPTIMIZERS
 from sparsity_jax.report import loading
 from sparsity_jax.report.figures import low_gradient, network, pictures, registry, style
+from sparsity_jax.storage.config_record import read_config
 from sparsity_jax.storage.io import write_atomically
-from sparsity_jax.storage.workdir import read_config
 
 Draw = Callable[..., Figure]  # (theme=...)
 # What config.data stands for -> (height, width, channels) that the network sees, classes.
