@@ -58,7 +58,7 @@ def test_the_batch_size_does_not_change_the_iterations(batch_size):
         (IMAGENET, ""),
         ({**IMAGENET, "augment": "crop"}, ""),
         ({**IMAGENET, "augment": "resized_crop"}, "augment=resized_crop"),
-        ({"data": "imagenet2012"}, "drops=250-0.1+reference_batch=40"),
+        ({"data": "imagenet2012"}, "reference_batch=40+drops=250-0.1"),
         ({"augment": "crop", "flip": False}, "flip=off+augment=crop"),
         ({}, ""),
     ],
