@@ -1,23 +1,21 @@
-"""Where does a map of numbers in cells reach a level? Contour lines, with labels that keep clear.
+"""Contour lines of a map of numbers in cells: where it reaches a level.
 
 Between the middles of the cells values are interpolated along one axis and then along the other,
-without overshoot.
+without overshoot (SciPy's PCHIP).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.contour import ContourSet
 from matplotlib.patheffects import AbstractPathEffect, withStroke
+from scipy.interpolate import PchipInterpolator
 
-Point = tuple[float, float]
 HALO: list[AbstractPathEffect] = [withStroke(linewidth=2.0, foreground="#00000090")]
 FINE = 12  # points that contour lines have for each cell
-FLAT = 1e-100  # a rise smaller than this is none
-LEAST_ROOM = 0.07  # of a panel: around the label of a contour line
 
 
 def edges(values: Sequence[float]) -> np.ndarray:
@@ -51,41 +49,13 @@ def fine(
     for axis, at in enumerate((np.log10(lines), np.log10(columns))):
         with_ends = np.concatenate(([borders[axis][0]], at, [borders[axis][-1]]))
         filled = _with_ends(filled.swapaxes(0, axis)).swapaxes(0, axis)
-        filled = monotone(with_ends, filled.swapaxes(0, axis), places[axis]).swapaxes(0, axis)
+        with np.errstate(over="ignore"):  # a rise of next to nothing: its inverse becomes infinite
+            filled = PchipInterpolator(with_ends, filled, axis=axis)(places[axis])
     cell = [
         np.clip(np.searchsorted(e, f, side="right") - 1, 0, len(e) - 2)
         for e, f in zip(borders, places, strict=True)
     ]
     return places[1], places[0], np.ma.masked_array(filled, ~known[np.ix_(*cell)])
-
-
-def monotone(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Cubic interpolation that rises and falls only where its points do (Fritsch and Carlson).
-
-    Written here because importing SciPy's takes longer than drawing the figure.
-
-    Args:
-      x: (n,) ascending, n > 1; y: (n, ...) numbers there.
-      at: (k,) places within x.
-
-    Returns:
-      (k, ...) numbers at these places.
-    """
-    steps = np.diff(x).reshape(-1, *[1] * (y.ndim - 1))
-    rises = np.diff(y, axis=0) / steps
-    before, after = rises[:-1], rises[1:]
-    near, far = 2 * steps[1:] + steps[:-1], steps[1:] + 2 * steps[:-1]
-    same = (before * after > 0) & (np.minimum(np.abs(before), np.abs(after)) > FLAT)
-    safe = (np.where(same, before, 1.0), np.where(same, after, 1.0))
-    inner = np.where(same, (near + far) / (near / safe[0] + far / safe[1]), 0.0)
-    slopes = np.concatenate((rises[:1], inner, rises[-1:]))
-    i = np.clip(np.searchsorted(x, at, side="right") - 1, 0, len(x) - 2)
-    t = ((at - x[i]) / np.diff(x)[i]).reshape(-1, *[1] * (y.ndim - 1))
-    return (
-        (1 + 2 * t) * (1 - t) ** 2 * y[i]
-        + t**2 * (3 - 2 * t) * y[i + 1]
-        + t * (1 - t) * steps[i] * ((1 - t) * slopes[i] - t * slopes[i + 1])
-    )
 
 
 def _with_ends(lines: np.ndarray) -> np.ndarray:
@@ -116,36 +86,7 @@ def draw(
     crossed = [level for level in levels if values.min() < level < values.max()]
     if not crossed:
         return None
-    lines = axes.contour(xs, ys, values, levels=crossed, colors="#ffffff", linewidths=1.1)
+    lines = axes.contour(xs, ys, values, levels=crossed, colors="#ffffff", linewidths=0.9)
     lines.set_linestyle(dashes)  # pyright: ignore[reportArgumentType]
     lines.set_path_effects(HALO)
     return lines
-
-
-def write(
-    axes: Axes, lines: ContourSet | None, texts: Mapping[float, str], taken: Sequence[Point]
-) -> None:
-    """Writes on every line, far from the border and from what is `taken`, if there is room."""
-    if lines is None:
-        return
-    places = list[Point]()
-    for path in lines.get_paths():
-        place, room = _free_place(axes, np.asarray(path.vertices), [*taken, *places])
-        places += [place] if room > LEAST_ROOM else []
-    for label in axes.clabel(lines, fmt=dict(texts), fontsize=7, inline_spacing=3, manual=places):
-        label.set_path_effects(HALO)
-        label.set_fontweight("bold")
-
-
-def _free_place(axes: Axes, vertices: np.ndarray, taken: Sequence[Point]) -> tuple[Point, float]:
-    """The vertex with most room around it, and that room, in shares of the panel."""
-    if not len(vertices):
-        return (0.0, 0.0), 0.0
-    corner = np.array([axes.get_xlim()[0], axes.get_ylim()[0]])
-    size = np.array([axes.get_xlim()[1], axes.get_ylim()[1]]) - corner
-    at = (vertices - corner) / size
-    room = np.minimum(at, 1 - at).min(axis=1)
-    for other in taken:
-        room = np.minimum(room, np.hypot(*((vertices - other) / size).T))
-    x, y = vertices[int(room.argmax())]
-    return (float(x), float(y)), float(room.max())

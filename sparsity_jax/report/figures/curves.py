@@ -1,4 +1,4 @@
-"""How did training go, and what does sparsity cost in error? Curves and trade-off over runs."""
+"""Training curves: loss, test error and sparsity of every run."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from sparsity_jax.config.naming import strength_text
-from sparsity_jax.report.aggregate import Group, groups, run_labels
+from sparsity_jax.report.aggregate import run_labels
 from sparsity_jax.report.figures import style
 from sparsity_jax.report.loading import Curves, Records
 
 MOST_LABELS = 8  # with more runs than this, the legend names kinds of runs
-MOST_STRENGTHS = 24  # with more groups than this, only the best trade-offs carry their names
-MOST_NAMED = 6
 MOST_LINES = 30  # with more runs than this, curves are thin and pale
-LEAST_ERROR_SPAN = 3.0  # percentage points: a smaller axis makes noise look like a difference
 CURVES = (
     ("train_loss", "training loss"),
     ("test_error", "test error (%)"),
@@ -44,17 +40,19 @@ def training_curves(records: Records, *, theme: style.Theme = style.LIGHT) -> Fi
                 _joined([each.step for each in curves]),
                 _joined([getattr(each, name) for each in curves]),
                 color=mark.color, linestyle=mark.line, alpha=mark.alpha * (0.45 if many else 1.0),
-                linewidth=0.7 if many else 1.4,
+                linewidth=0.7 if many else 1.2, marker=None if many else mark.marker,
+                fillstyle=mark.fill, markersize=4, markevery=0.24,
             )  # fmt: skip
         if name != "sparsity_gamma":
             _log(axes)
         axes.set_xlabel("step")
+        axes.set_xlim(left=0)
         axes.set_title(word)
         axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
         axes.locator_params(axis="x", nbins=4)
         for step in _drops([records.curves[row.run] for row in rows]):
             axes.axvline(step, color=theme.faint, linewidth=0.8, linestyle=":")
-    panels[2].set_ylim(min(-0.2, panels[2].get_ylim()[0]), max(5.0, panels[2].get_ylim()[1]))
+    panels[2].set_ylim(0, max(5.0, panels[2].get_ylim()[1]))
     handles = _handles(records)
     columns = style.legend_columns([str(handle.get_label()) for handle in handles])
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
@@ -76,127 +74,6 @@ def _joined(curves: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(parts[1:])
 
 
-@style.themed
-def sparsity_against_error(records: Records, *, theme: style.Theme = style.LIGHT) -> Figure:
-    """Test error over sparsity by gamma, a point per group of runs (bars: ± std over seeds).
-
-    Lines join the strengths of one optimizer and regularizer that agree in all else.
-    """
-    shown = [group for group in groups(records.rows) if group.spread("test_error").n]
-    marks = style.marks(records.rows)
-    figure = style.figure(style.PAGE * 0.75, 3.9)
-    axes = figure.subplots()
-    most = max(group.spread("sparsity_gamma").mean for group in shown)
-    front = _front(shown)
-    for path in _paths(shown):
-        xs = [group.spread("sparsity_gamma").mean for group in path]
-        ys = [group.spread("test_error").mean for group in path]
-        axes.plot(xs, ys, color=marks[path[0].first.run].color, linewidth=0.8, alpha=0.5)
-    by_run = {group.first.run: group for group in shown}
-    for bunch in style.alike([(run, marks[run]) for run in by_run]):
-        _points(axes, [by_run[run] for run in bunch], marks[bunch[0]], theme)
-    for group in shown:
-        x, y = group.spread("sparsity_gamma"), group.spread("test_error")
-        if len(shown) <= MOST_STRENGTHS or group in front:
-            word = _strength(group) if MOST_LABELS < len(shown) <= MOST_STRENGTHS else group.label
-            left, below = x.mean > 0.6 * most, _has_neighbour_above(group, shown)
-            axes.annotate(
-                style.plain(word, 40), (x.mean, y.mean), xytext=(-6 if left else 6, 4 - 8 * below),
-                textcoords="offset points", fontsize=7, ha="right" if left else "left",
-                va="top" if below else "bottom",
-            )  # fmt: skip
-    axes.set_xlabel("inactive filters (%)")
-    axes.set_ylabel("test error (%)")
-    axes.margins(x=0.08, y=0.15)
-    axes.set_xlim(min(-1.0, axes.get_xlim()[0]), max(5.0, axes.get_xlim()[1]))
-    _widen(axes, LEAST_ERROR_SPAN)
-    _compress(axes, [group.spread("test_error").mean for group in shown])
-    handles = [
-        Line2D(
-            [], [], color=style.color(optimizer), marker=style.MARKERS.get(regularizer, "D"),
-            linestyle="none", markersize=6.5, label=word,
-        )
-        for (optimizer, regularizer), word in style.kinds([g.first for g in shown]).items()
-    ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
-    return figure
-
-
-def _points(axes: Axes, bunch: list[Group], mark: style.Mark, theme: style.Theme) -> None:
-    """Points with bars of one standard deviation, where there are several seeds."""
-    spreads = [[group.spread(name) for group in bunch] for name in ("sparsity_gamma", "test_error")]
-    (xs, x_bars), (ys, y_bars) = (
-        ([s.mean for s in column], [s.std if s.n > 1 else 0.0 for s in column])
-        for column in spreads
-    )
-    axes.errorbar(
-        xs, ys, xerr=x_bars if any(x_bars) else None, yerr=y_bars if any(y_bars) else None,
-        color=mark.color, marker=mark.marker, markersize=6.5, markeredgecolor=theme.face,
-        markeredgewidth=0.6, elinewidth=0.8, linestyle="none",
-    )  # fmt: skip
-
-
-def _front(shown: list[Group]) -> list[Group]:
-    """Groups than which none is sparser at no more error: the sparsest few that err little."""
-    bar = min(group.spread("test_error").mean for group in shown) + LEAST_ERROR_SPAN
-    good = [group for group in shown if group.spread("test_error").mean <= bar]
-    ranked = sorted(good, key=lambda group: -group.spread("sparsity_gamma").mean)
-    found, lowest = list[Group](), float("inf")
-    for group in ranked:
-        error = group.spread("test_error").mean
-        if error < lowest:
-            found, lowest = [*found, group], error
-    return found[:MOST_NAMED]
-
-
-def _strength(group: Group) -> str:
-    return strength_text(group.first.strength) if group.first.strength else ""
-
-
-def _has_neighbour_above(group: Group, shown: list[Group]) -> bool:
-    """True when another point stands close above, where the label would go."""
-    errors = [other.spread("test_error").mean for other in shown]
-    mine = group.spread("test_error").mean
-    close = 0.08 * max(LEAST_ERROR_SPAN, max(errors) - min(errors))
-    x = group.spread("sparsity_gamma").mean
-    return any(
-        abs(other.spread("sparsity_gamma").mean - x) < 8 and 0 < error - mine < close
-        for other, error in zip(shown, errors, strict=True)
-    )
-
-
-def _widen(axes: Axes, span: float) -> None:
-    """Makes the y axis span this much at least, around its middle and not below zero."""
-    low, high = axes.get_ylim()
-    if high - low < span:
-        low = max(0.0, (low + high - span) / 2)
-        axes.set_ylim(low, low + span)
-
-
-def _compress(axes: Axes, errors: list[float]) -> None:
-    """Where few runs err far more than the others: logarithmic beyond where most of them are."""
-    most = max(LEAST_ERROR_SPAN, 2 * float(np.median(errors)))
-    top = max(axes.get_ylim()[1], 1.15 * max(errors))
-    axes.set_ylim(max(axes.get_ylim()[0], -0.06 * min(top, most)), top)
-    if max(errors) > 2 * most:
-        axes.set_yscale("symlog", linthresh=most, linscale=1.5)
-        axes.yaxis.set_major_locator(FixedLocator([0, 0.5, 1, 2, 3, 5, 10, 20, 50, 100]))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_ylabel(f"test error (%), logarithmic above {most:.2g}")
-
-
-def _paths(shown: list[Group]) -> list[list[Group]]:
-    """Groups that differ in strength alone, by strength; paths of one point are left out."""
-    paths: dict[tuple[object, ...], list[Group]] = {}
-    for group in shown:
-        row = group.first
-        same = (row.dataset, row.network, row.optimizer, row.regularizer, row.batch_size)
-        paths.setdefault((*same, row.variant), []).append(group)
-    ordered = (sorted(path, key=lambda group: group.first.strength) for path in paths.values())
-    return [path for path in ordered if len(path) > 1]
-
-
 def _handles(records: Records) -> list[Line2D]:
     rows = [row for row in records.rows if row.run in records.curves]
     marks = style.marks(records.rows)
@@ -206,7 +83,9 @@ def _handles(records: Records) -> list[Line2D]:
         return [
             Line2D(
                 [], [], color=marks[row.run].color, linestyle=marks[row.run].line,
-                alpha=marks[row.run].alpha, label=style.plain(labels[row.run]) + ended[row.run],
+                alpha=marks[row.run].alpha, marker=marks[row.run].marker,
+                fillstyle=marks[row.run].fill, markersize=4,
+                label=style.plain(labels[row.run]) + ended[row.run],
             )
             for row in rows
         ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Where do filters die? Sparsity and test error over the strength and one more setting, as maps.
+"""Phase planes: sparsity and test error over the strength and one more setting, as maps.
 
 No figure of the paper: the planes that its tables cut lines through (Tables 1, 3 and 6).
 """
@@ -28,7 +28,8 @@ TOLERATED = 2.0  # points of test error above the lowest of the figure: the othe
 WORDS = {"learning_rate": "learning rate", "batch_size": "batch size", "width": "width"}
 HATCHES = {"diverged": "xxxx", "failed": "xxxx", "not run": "////"}
 UNIT, UNIT_WORD = 1e-3, "1e-3"  # of strengths, so that their labels stay short
-WIDTH, PANEL, REST = 4.8, 1.45, 1.15  # inches: of the figure; heights of a line and of the rest
+ERROR_SPAN = 20.0  # highest over lowest error that colours tell apart
+WIDTH, PANEL, REST = 5.2, 1.45, 1.15  # inches: of the figure; heights of a line and of the rest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +49,10 @@ def phase_diagram(
 ) -> Figure:
     """Sparsity by gamma and test error over strength and this setting, a line per optimizer.
 
-    White lines: so many percent of the filters inactive. Dashed: `TOLERATED` points of test error
-    above the lowest of the figure. The star is the sparsest run on the good side of that line.
+    The numbers are those of the cells. White lines: `SPARSITIES` percent of the filters inactive.
+    Dashed: `TOLERATED` points of test error above the lowest of the figure. The star is the
+    sparsest run on the good side of that line. Errors of more than `ERROR_SPAN` times the lowest
+    have one colour.
 
     Args:
       records: of a workdir in which `planes(records.rows, setting)` finds some.
@@ -89,9 +92,8 @@ def _scales(shown: Sequence[Plane]) -> tuple[Scale, Scale]:
     sparsities = _known(shown, "sparsity_gamma")
     most = float(np.clip(10 * np.ceil(np.max(sparsities, initial=10.0) / 10), 10, 100))
     errors = _known(shown, "test_error")
-    errors = errors[errors > 0]
-    low = float(np.min(errors, initial=100.0))
-    high = max(2 * low, float(np.max(errors, initial=0.1)))
+    low = max(0.05, float(np.min(errors, initial=100.0)))
+    high = float(np.clip(np.max(errors, initial=0.1), 2 * low, ERROR_SPAN * low))
     marks = tuple(t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 90) if low <= t <= high)
     step = 10 if most <= 50 else 20
     return (
@@ -116,11 +118,12 @@ def _tolerable(shown: Sequence[Plane]) -> float:
 def _cells(axes: Axes, plane: Plane, scale: Scale, theme: style.Theme) -> None:
     xs, ys = edges(plane.strengths), edges(plane.values)
     values = np.ma.masked_invalid(plane.means(scale.column))
-    if scale.column == "test_error":
-        values = np.ma.maximum(values, scale.norm.vmin)
     axes.pcolormesh(
         xs, ys, values, cmap=scale.colors, norm=scale.norm, edgecolors=theme.face, linewidth=0.5
     )
+    for (i, j), value in np.ndenumerate(plane.means(scale.column)):
+        if np.isfinite(value):
+            _number(axes, (np.log10(plane.strengths[j]), np.log10(plane.values[i])), value, scale)
     axes.grid(visible=False)
     axes.set_xlim(xs[0], xs[-1])
     axes.set_ylim(ys[0], ys[-1])
@@ -129,6 +132,15 @@ def _cells(axes: Axes, plane: Plane, scale: Scale, theme: style.Theme) -> None:
     axes.tick_params(length=0, labelsize=7.5)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def _number(axes: Axes, place: tuple[float, float], value: float, scale: Scale) -> None:
+    """Writes a cell's number in it, dark on light colours and light on dark ones."""
+    red, green, blue, _ = scale.colors(scale.norm(max(value, scale.norm.vmin or value)))
+    ink = "#000000" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "#ffffff"
+    digits = 1 if scale.column == "test_error" and value < 10 else 0
+    text = f"{value:.{digits}f}"
+    axes.text(*place, text, color=ink, fontsize=6.2, ha="center", va="center", zorder=4)
 
 
 def _values(plane: Plane) -> list[str]:
@@ -163,20 +175,11 @@ def _sample(word: str, theme: style.Theme) -> Patch:
 
 
 def _contours(axes: Axes, plane: Plane, scale: Scale, bar: float) -> None:
-    best = _best(plane, bar)
-    starred = () if best is None else ((best[1], best[0]),)
-    unknown = [
-        cell for cell in product(plane.values, plane.strengths) if not _known_at(plane, cell)
-    ]
-    taken = [(float(np.log10(x)), float(np.log10(y))) for y, x in (*starred, *unknown)]
     errors = contours.fine(plane.means("test_error"), plane.values, plane.strengths)
-    tolerable = contours.draw(axes, errors, (bar,), (0, (3, 1.6)))
-    if scale.column == "test_error":
-        contours.write(axes, tolerable, {bar: f"+{TOLERATED:g}"}, taken)
-        return
-    sparsity = contours.fine(plane.means("sparsity_gamma"), plane.values, plane.strengths)
-    lines = contours.draw(axes, sparsity, SPARSITIES)
-    contours.write(axes, lines, {level: f"{level} %" for level in SPARSITIES}, taken)
+    contours.draw(axes, errors, (bar,), (0, (3, 1.6)))
+    if scale.column == "sparsity_gamma":
+        sparsity = contours.fine(plane.means("sparsity_gamma"), plane.values, plane.strengths)
+        contours.draw(axes, sparsity, SPARSITIES)
 
 
 def _best(plane: Plane, bar: float) -> tuple[float, float, float, float] | None:
@@ -193,9 +196,12 @@ def _best(plane: Plane, bar: float) -> tuple[float, float, float, float] | None:
 def _star(axes: Axes, plane: Plane, bar: float) -> None:
     best = _best(plane, bar)
     if best is not None:
+        low, high = axes.get_ylim()
+        above = (high - low) / len(plane.values) * 0.35  # of the number in the cell's middle
         axes.plot(
-            np.log10(best[0]), np.log10(best[1]), marker="*", markersize=9, color="#ffffff",
-            markeredgecolor="#000000", markeredgewidth=0.6, linestyle="none", zorder=5,
+            np.log10(best[0]), np.log10(best[1]) + above, marker="*", markersize=5.5,
+            color="#ffffff", markeredgecolor="#000000", markeredgewidth=0.6, linestyle="none",
+            zorder=5,
         )  # fmt: skip
 
 
@@ -219,6 +225,7 @@ def _color_bar(figure: Figure, scale: Scale, column: list[Axes]) -> None:
     bar = figure.colorbar(
         ScalarMappable(scale.norm, scale.colors), ax=column, location="top", aspect=28,
         fraction=0.06, pad=0.02, ticks=list(scale.ticks),
+        extend="max" if scale.column == "test_error" else "neither",
     )  # fmt: skip
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     bar.ax.xaxis.set_minor_locator(NullLocator())

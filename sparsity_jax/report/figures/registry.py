@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from sparsity_jax.optimizers import OPTIMIZERS
 from sparsity_jax.report.figures import low_gradient, style, universality, universality_by_batch
-from sparsity_jax.report.figures.curves import sparsity_against_error, training_curves
+from sparsity_jax.report.figures.curves import training_curves
 from sparsity_jax.report.figures.filters import alive_runs, filters_alive
 from sparsity_jax.report.figures.final_norms import gamma_beta_final
 from sparsity_jax.report.figures.gamma_beta import (
@@ -33,6 +33,7 @@ from sparsity_jax.report.figures.layers import (
 from sparsity_jax.report.figures.phase import WORDS, phase_diagram
 from sparsity_jax.report.figures.planes import SETTINGS, Setting, planes
 from sparsity_jax.report.figures.speedup import speedup_against_sparsity, timed_runs
+from sparsity_jax.report.figures.tradeoff import sparsity_against_error
 from sparsity_jax.report.figures.universality import strength_rows, universality_histograms
 from sparsity_jax.report.loading import Records
 from sparsity_jax.storage.io import write_atomically
@@ -79,9 +80,10 @@ def _phase_drawing(setting: Setting) -> Drawing:
     return Drawing(
         f"phase_{setting}",
         f"Where filters die: strength and {WORDS[setting]}",
-        "Left: filters inactive by gamma, with lines of equal sparsity. Right: test error. Dashed: "
-        "2 points of error above the lowest; star: the sparsest run on the better side of it. "
-        "Triangle: the paper's default. Strengths are L2's or weight decay's, in thousandths.",
+        "Left: filters inactive by gamma, with lines at 10, 30, 50, 70 and 90 %. Right: test "
+        "error, in one colour beyond 20 times the lowest. Dashed: 2 points of error above the "
+        "lowest; star: the sparsest run on the better side of it. Triangle: the paper's default. "
+        "Strengths are L2's or weight decay's, in thousandths.",
         functools.partial(phase_diagram, setting=setting),
         lambda records: bool(planes(records.rows, setting)),
     )
@@ -111,7 +113,9 @@ DRAWINGS = (
     Drawing(
         "sparsity_against_error",
         "Sparsity against test error",
-        "Right is sparser, down is better. Numbers are regularization strengths.",
+        "Right is sparser, down is better; bars: standard deviation over seeds. Lines join the "
+        "strengths of one optimizer and regularizer. A triangle at the top: an error beyond the "
+        "axis, written beside it.",
         sparsity_against_error,
         lambda records: bool(finished_groups(records)),
     ),
@@ -144,8 +148,8 @@ DRAWINGS = (
     Drawing(
         "training_curves",
         "Training",
-        "Colour: optimizer. Line: solid L2, dashed weight decay, dotted no regularizer. Dotted "
-        "vertical lines: the learning rate drops.",
+        "Colour and mark: optimizer. Line: solid L2, dashed weight decay, dotted no regularizer. "
+        "Dotted vertical lines: the learning rate drops.",
         training_curves,
         lambda records: bool(records.curves),
     ),

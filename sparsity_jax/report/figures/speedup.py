@@ -1,4 +1,4 @@
-"""Does sparsity make a network faster? Measured speed-up over the share of filters removed."""
+"""Measured speed-up over the share of filters removed."""
 
 from __future__ import annotations
 
@@ -52,26 +52,19 @@ def speedup_against_sparsity(records: Records, *, theme: style.Theme = style.LIG
             mark = marks[alike[0]]
             points = np.array([_point(records.pruned[run], batch) for run in alike])
             axes.errorbar(
-                *points.T[:2], yerr=points[:, 2], color=mark.color, marker=mark.marker,
-                markersize=6.5, markeredgecolor=theme.face, markeredgewidth=0.6, elinewidth=0.8,
-                linestyle="none",
+                *points.T[:2], yerr=points[:, 2], elinewidth=0.8, linestyle="none", **mark.point,
             )  # fmt: skip
         axes.axhline(1, color=theme.faint, linewidth=0.8)
         axes.set_title(f"batch {batch}")
         axes.set_xlabel("filters removed (%)")
     panels[0].set_ylabel("times as fast")
     panels[0].set_ylim(bottom=min(0.8, panels[0].get_ylim()[0]))
-    panels[0].set_xlim(left=-2, right=max(10.0, panels[0].get_xlim()[1]))
+    panels[0].set_xlim(left=0, right=max(10.0, panels[0].get_xlim()[1]))
     shown = [row for row in records.rows if row.run in runs]
-    handles = [
-        Line2D(
-            [], [], color=style.color(optimizer), marker=style.MARKERS.get(regularizer, "D"),
-            linestyle="none", markersize=6.5, label=word,
-        )
-        for (optimizer, regularizer), word in style.kinds(shown).items()
-    ]  # fmt: skip
+    handles = style.kind_handles(shown)
     handles.append(
         Line2D([], [], color=theme.faint, linestyle=":", marker=".", label="by multiply-adds")
     )
-    figure.legend(handles=handles, loc="outside lower center", ncols=5)
+    words = [str(handle.get_label()) for handle in handles]
+    figure.legend(handles=handles, loc="outside lower center", ncols=style.legend_columns(words))
     return figure

@@ -1,7 +1,8 @@
 """Look of the figures: colours, marks, sizes, light and dark.
 
-One colour per optimizer wherever it appears (Okabe and Ito's palette, which colour-blind readers
-can tell apart), one line, marker and hatch per regularizer, a paler tone for weaker strengths.
+One colour and marker per optimizer wherever it appears (Okabe and Ito's palette, which
+colour-blind readers can tell apart), one line, filling and hatch per regularizer, a paler tone for
+weaker strengths: nothing is said by colour alone.
 Figures are made without pyplot, so nothing global is left behind and no display is needed.
 """
 
@@ -23,6 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from sparsity_jax.report.aggregate import OPTIMIZER_NAMES, REGULARIZER_NAMES
@@ -34,7 +36,11 @@ COLORS = {
 }  # fmt: skip
 UNKNOWN = "#B8A038"
 LINES = {"l2": "-", "wd": (0, (5, 1.5)), "none": (0, (1, 1.4))}
-MARKERS = {"l2": "o", "wd": "s", "none": "X"}
+MARKERS = {
+    "adam": "o", "sgd": "s", "amsgrad": "^", "adamax": "v", "rmsprop": "D", "adadelta": "P",
+    "adagrad": "X",
+}  # fmt: skip
+FILLS: dict[str, Literal["full", "none", "left"]] = {"l2": "full", "wd": "none", "none": "left"}
 HATCHES = {"l2": "", "wd": "////", "none": "...."}
 VIRIDIS, CIVIDIS = mpl.colormaps["viridis"], mpl.colormaps["cividis"]  # on any ground
 PAGE = 5.2  # inches: letters stay legible where a column of 3.3 inches shows the figure
@@ -97,7 +103,16 @@ class Mark:
     alpha: float
     line: Any
     marker: str
+    fill: Literal["full", "none", "left"]
     hatch: str
+
+    @property
+    def point(self) -> dict[str, Any]:
+        """Line2D's settings for points of this run."""
+        return {
+            "color": self.color, "marker": self.marker, "fillstyle": self.fill, "markersize": 5.5,
+            "markeredgewidth": 1.0, "markeredgecolor": self.color,
+        }  # fmt: skip
 
 
 def color(optimizer: str) -> str:
@@ -118,17 +133,18 @@ def marks(rows: Sequence[RunResult]) -> dict[str, Mark]:
             color=color(row.optimizer),
             alpha=1 - 0.6 * share,
             line=LINES.get(row.regularizer, "-"),
-            marker=MARKERS.get(row.regularizer, "D"),
+            marker=MARKERS.get(row.optimizer, "h"),
+            fill=FILLS.get(row.regularizer, "full"),
             hatch=HATCHES.get(row.regularizer, ""),
         )
     return made
 
 
 def alike(marked: Sequence[tuple[str, Mark]]) -> list[list[str]]:
-    """Runs in bunches of one colour and marker: drawing a bunch costs little more than a point."""
-    bunches: dict[tuple[str, str], list[str]] = {}
+    """Runs in bunches whose points look the same: a bunch costs little more than a point."""
+    bunches: dict[tuple[str, str, str], list[str]] = {}
     for run, mark in marked:
-        bunches.setdefault((mark.color, mark.marker), []).append(run)
+        bunches.setdefault((mark.color, mark.marker, mark.fill), []).append(run)
     return list(bunches.values())
 
 
@@ -136,11 +152,23 @@ def kinds(rows: Sequence[RunResult]) -> dict[tuple[str, str], str]:
     """(optimizer, regularizer) -> a legend's word for it, in the rows' order."""
     return {
         (row.optimizer, row.regularizer): (
-            f"{OPTIMIZER_NAMES.get(row.optimizer, row.optimizer)} "
-            f"{REGULARIZER_NAMES.get(row.regularizer, row.regularizer)}"
+            OPTIMIZER_NAMES.get(row.optimizer, row.optimizer)
+            + {"none": ", no regularizer"}.get(
+                row.regularizer, " " + REGULARIZER_NAMES.get(row.regularizer, row.regularizer)
+            )
         )
         for row in rows
     }
+
+
+def kind_handles(rows: Sequence[RunResult]) -> list[Line2D]:
+    """A legend's samples: the point of every optimizer and regularizer among the rows."""
+    looks = marks(rows)
+    first = {(row.optimizer, row.regularizer): row.run for row in reversed(rows)}
+    return [
+        Line2D([], [], linestyle="none", label=word, **looks[first[kind]].point)
+        for kind, word in kinds(rows).items()
+    ]
 
 
 def figure(width: float, height: float, *, dpi: int = DPI) -> Figure:
@@ -201,6 +229,13 @@ def same_places(made: Figure, model: Figure) -> None:
     for axes, theirs in zip(made.axes, model.axes, strict=True):
         axes.set_position(theirs.get_position())
     made.set_layout_engine("none")
+
+
+def settle(made: Figure) -> None:
+    """Puts the axes where they will stand, so that places in pixels are known."""
+    engine = made.get_layout_engine()
+    if engine is not None:
+        engine.execute(made)
 
 
 def _lay_out(made: Figure) -> None:

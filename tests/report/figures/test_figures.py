@@ -11,15 +11,16 @@ import fake_workdir
 import matplotlib as mpl
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from sparsity_jax.report import loading as workdir
 from sparsity_jax.report.figures import style
-from sparsity_jax.report.figures.curves import sparsity_against_error, training_curves
+from sparsity_jax.report.figures.curves import training_curves
 from sparsity_jax.report.figures.gamma_beta import gamma_beta_maps, ridge_runs, shares
 from sparsity_jax.report.figures.layers import MOST_BARS, sparsity_by_layer
+from sparsity_jax.report.figures.tradeoff import sparsity_against_error
 from sparsity_jax.report.loading import Records
 from sparsity_jax.storage.results import RunResult
 
@@ -82,10 +83,18 @@ def test_an_optimizer_has_one_color_everywhere(records: Records) -> None:
     assert len(set(style.COLORS.values())) == len(style.COLORS)
 
 
-def test_regularizers_differ_in_line_marker_and_hatch(records: Records) -> None:
+def test_runs_differ_without_colour_too(records: Records) -> None:
+    marks = style.marks(records.rows)
+    kinds = {(row.optimizer, row.regularizer) for row in records.rows}
+    assert len({(mark.marker, mark.fill) for mark in marks.values()}) == len(kinds)
+    assert set(style.MARKERS) == set(style.COLORS)
+    assert len(set(style.MARKERS.values())) == len(style.MARKERS)
+
+
+def test_regularizers_differ_in_line_filling_and_hatch(records: Records) -> None:
     marks = style.marks(records.rows)
     adam = [marks[row.run] for row in records.rows if row.optimizer == "adam"]
-    for part in ("line", "marker", "hatch"):
+    for part in ("line", "fill", "hatch"):
         assert len({str(getattr(mark, part)) for mark in adam}) == 3
 
 
@@ -159,22 +168,45 @@ def test_curves_of_many_runs_are_all_there_with_gaps_between_them(tmp_path: Path
     assert np.isnan(drawn).sum() == len(fakes) - 1
 
 
-@pytest.mark.parametrize("worst", [2.0, 60.0])
-def test_points_of_many_runs_are_all_there_and_a_few_bad_ones_do_not_flatten_the_rest(
-    worst: float,
-) -> None:
+def _many(worst: float) -> Records:
     rows = tuple(
         RunResult(str(i), "d", "n", "adam", "l2", 1e-3 * (i + 1), 40, layers=(2.0 * i,),
                   sparsity_gamma=2.0 * i, test_error=worst if i == 0 else 1.0 + i / 40)
         for i in range(30)
     )  # fmt: skip
-    axes = sparsity_against_error(Records("x", rows)).axes[0]
-    drawn = [line for line in axes.lines if line.get_marker() != "None"]
+    return Records("x", rows)
+
+
+@pytest.mark.parametrize("worst", [2.0, 60.0])
+def test_points_of_many_runs_fill_the_axes_and_bad_ones_are_labelled(worst: float) -> None:
+    records = _many(worst)
+    axes = sparsity_against_error(records).axes[0]
+    drawn = [line for line in axes.lines if line.get_marker() not in ("None", "^")]
     points = {tuple(point) for line in drawn for point in np.asarray(line.get_xydata())}
-    assert points == {(row.sparsity_gamma, row.test_error) for row in rows}
-    assert axes.get_yscale() == ("linear" if worst < 10 else "symlog")
+    near = [row for row in records.rows if row.test_error < 10]
+    assert points == {(row.sparsity_gamma, row.test_error) for row in near}
     height = np.diff(axes.transData.transform([(0, 1.0), (0, 1.7)])[:, 1])[0]
-    assert height > 0.05 * axes.bbox.height
+    assert height > 0.4 * axes.bbox.height
+    outliers = [line for line in axes.lines if line.get_marker() == "^"]
     labels = {text.get_text() for text in axes.texts}
-    assert "Adam L2 3e-02" in labels  # the sparsest
-    assert "Adam L2 1e-3" not in labels  # the worst
+    assert len(outliers) == ("60 %" in labels) == (worst > 10)
+    assert any(label.startswith("Adam L2 3e-") for label in labels)  # the sparsest
+    assert not any(label.startswith("Adam L2 1e-") for label in labels)  # the worst
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0.1, 90)), min_size=1, max_size=9))
+def test_no_axis_is_negative_and_no_label_covers_another(
+    points: list[tuple[float, float]],
+) -> None:
+    rows = tuple(
+        RunResult(str(i), "d", "n", "adam", "l2", 1e-3, 10 * (i + 1), layers=(x,),
+                  sparsity_gamma=x, test_error=y)
+        for i, (x, y) in enumerate(points)
+    )  # fmt: skip
+    axes = sparsity_against_error(Records("x", rows)).axes[0]
+    assert axes.get_xlim()[0] >= 0
+    assert axes.get_ylim()[0] >= 0
+    boxes = [t.get_window_extent() for t in axes.texts if t.get_text().startswith("Adam")]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])

@@ -1,4 +1,4 @@
-"""Are planes found in rows of results.csv, and do their maps show what the rows hold?"""
+"""Phase planes: found in rows of results.csv, and their maps show what the rows hold."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.collections import QuadMesh
 from matplotlib.patches import Rectangle
-from scipy.interpolate import PchipInterpolator
 
 from sparsity_jax.config.run_config import RunConfig
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.optimizers import default_learning_rate
 from sparsity_jax.report.figures import contours, style
-from sparsity_jax.report.figures.phase import TOLERATED, phase_diagram
+from sparsity_jax.report.figures.phase import ERROR_SPAN, TOLERATED, phase_diagram
 from sparsity_jax.report.figures.planes import LEAST, SETTINGS, Setting, planes
 from sparsity_jax.report.figures.registry import DRAWINGS
 from sparsity_jax.report.loading import Records
@@ -122,9 +121,31 @@ def test_panels_of_a_column_share_their_colours(rows: tuple[RunResult, ...]) -> 
         for axes in panels
     ]
     assert limits[0] == limits[2]
-    assert limits[1] == limits[3] == (
-        min(row.test_error for row in rows), max(row.test_error for row in rows)
+    low = min(row.test_error for row in rows)
+    assert limits[1] == limits[3] == (low, ERROR_SPAN * low)
+    assert max(row.test_error for row in rows) > ERROR_SPAN * low
+
+
+def test_cells_carry_their_numbers(rows: tuple[RunResult, ...]) -> None:
+    panels = phase_diagram(Records("x", rows), setting="learning_rate").axes[:4]
+    for (left, right), plane in zip(
+        (panels[:2], panels[2:]), planes(rows, "learning_rate"), strict=True
+    ):
+        sparsities = [f"{value:.0f}" for value in plane.means("sparsity_gamma").ravel()]
+        assert [text.get_text() for text in left.texts] == sparsities
+        errors = [float(text.get_text()) for text in right.texts]
+        np.testing.assert_allclose(errors, plane.means("test_error").ravel(), atol=0.5001)
+
+
+def test_two_tenths_and_two_percent_have_colours_far_apart() -> None:
+    rows = tuple(
+        RunResult(f"{i} {j}", "d", "n", "adam", "l2", 10.0**-i, 10 * j, sparsity_gamma=1.0 * i,
+                  test_error=(0.2, 2.0, 90.0)[j - 1])
+        for i in (1, 2, 3) for j in (1, 2, 3)
     )  # fmt: skip
+    axes = phase_diagram(Records("x", rows), setting="batch_size").axes[1]
+    mesh = next(item for item in axes.collections if isinstance(item, QuadMesh))
+    assert mesh.norm(2.0) - mesh.norm(0.2) > 0.5
 
 
 def test_the_star_is_the_sparsest_run_that_errs_little_more(rows: tuple[RunResult, ...]) -> None:
@@ -179,13 +200,11 @@ def test_between_cells_a_map_is_monotone_and_masked_where_unknown(
     assert 0 < share < 0.5
 
 
-@given(st.lists(st.tuples(st.floats(0.1, 2), st.floats(-50, 50, width=16)), min_size=3, max_size=8))
-def test_interpolation_is_that_of_scipy_and_runs_through_its_points(
-    points: list[tuple[float, float]],
-) -> None:
-    x, y = np.cumsum([step for step, _ in points]), np.array([[value] for _, value in points])
-    inside = np.linspace(x[1], x[-2], 40)  # beyond, SciPy chooses other slopes at the ends
-    np.testing.assert_allclose(
-        contours.monotone(x, y, inside), PchipInterpolator(x, y)(inside), rtol=1e-6, atol=1e-6
-    )
-    np.testing.assert_allclose(contours.monotone(x, y, x), y, rtol=1e-9, atol=1e-9)
+@given(st.lists(st.floats(0, 60), min_size=9, max_size=9))
+def test_a_map_runs_through_the_numbers_of_its_cells(numbers: list[float]) -> None:
+    values = np.array(numbers).reshape(3, 3)
+    places = (1e-4, 1e-3, 1e-2)
+    xs, ys, mapped = contours.fine(values, places, places)
+    at = [np.abs(ys - np.log10(place)).argmin() for place in places]
+    np.testing.assert_allclose(xs[at], np.log10(places), atol=1e-9)
+    np.testing.assert_allclose(mapped[np.ix_(at, at)], values, rtol=1e-9, atol=1e-9)
