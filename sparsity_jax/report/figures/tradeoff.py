@@ -128,7 +128,8 @@ def _labels(axes: Axes, near: Sequence[Group], words: dict[str, str]) -> None:
     for run, word in words.items():
         for place in PLACES:
             label = _label(axes, places[run], style.plain(word, 40), place)
-            box = tuple(label.get_window_extent().extents)
+            extent = label.get_window_extent()
+            box = extent.x0, extent.y0, extent.x1, extent.y1
             inside = edges[0] <= box[0] and box[2] <= edges[2] and edges[1] <= box[1]
             if inside and not any(_overlap(box, other) for other in boxes):
                 boxes.append(box)
