@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +16,8 @@ from sparsity_jax.experiment.measure import GAMMA_THRESHOLD, MeasuredRun
 from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import logits
 from sparsity_jax.pruning import (
+    FoldError,
+    Latency,
     compare_latency,
     cost,
     fold_constants,
@@ -27,14 +28,7 @@ from sparsity_jax.pruning import (
     zero,
 )
 from sparsity_jax.storage.models import save_model
-from sparsity_jax.storage.pruned import (
-    Counts,
-    FileSizes,
-    Folded,
-    PrunedRecord,
-    Timing,
-    write_pruned,
-)
+from sparsity_jax.storage.pruned import FileSizes, PrunedRecord, write_pruned
 from sparsity_jax.training import DeviceDataset, Score, StreamingDataset, TrainState, evaluate
 from sparsity_jax.training.finetune import finetune
 from sparsity_jax.training.run import Run
@@ -102,8 +96,8 @@ def prune_network(run: Run, state: TrainState) -> PrunedNetwork:
         masked_test_error=_score(masked, run.data).error,
         pruned_test_error=score.error,
         max_logit_difference=_logit_difference(run.data, masked, pruned),
-        dense=_counts(plan),
-        pruned=_counts(final[0]),
+        dense=cost(plan),
+        pruned=cost(final[0]),
         layers={
             name: {"filters": len(mask), "kept": int(mask.sum())} for name, mask in keep.items()
         },
@@ -149,14 +143,9 @@ def _logit_difference(data: AnyDataset, *networks: Network) -> float:
     return float(jnp.max(jnp.abs(first - second)))
 
 
-def _fold_error(run: Run, variables: Variables, keep: Mapping[str, Any]) -> Folded:
-    found = fold_error(run.program.plan, variables, keep, _test_images(run.data, run.program.plan))
-    return Folded(**dataclasses.asdict(found))
-
-
-def _counts(plan: Plan) -> Counts:
-    found = cost(plan)
-    return Counts(found.filters, found.conv_params, found.params, found.macs)
+def _fold_error(run: Run, variables: Variables, keep: Mapping[str, Any]) -> FoldError:
+    plan = run.program.plan
+    return fold_error(plan, variables, keep, _test_images(run.data, plan))
 
 
 def _file_bytes(folder: Path, dense: Network) -> FileSizes:
@@ -170,7 +159,6 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def _latency(run: Run, dense: Network, pruned: Network) -> tuple[Timing, ...]:
+def _latency(run: Run, dense: Network, pruned: Network) -> tuple[Latency, ...]:
     seconds = run.config.latency_seconds
-    found = compare_latency(dense, pruned, seconds=seconds) if seconds else ()
-    return tuple(Timing(**dataclasses.asdict(latency)) for latency in found)
+    return compare_latency(dense, pruned, seconds=seconds) if seconds else ()

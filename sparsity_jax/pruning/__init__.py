@@ -2,7 +2,7 @@
 
 from sparsity_jax.pruning.cost import Cost, cost, params_pruned_pct
 from sparsity_jax.pruning.criteria import keep_active, keep_by, without_empty_layers
-from sparsity_jax.pruning.fold import fold_constants, fold_error
+from sparsity_jax.pruning.fold import FoldError, fold_constants, fold_error
 from sparsity_jax.pruning.generic import PrunedModel, narrow, prune_model
 from sparsity_jax.pruning.latency import Latency, compare_latency
 from sparsity_jax.pruning.shrink import shrink_state
@@ -10,6 +10,7 @@ from sparsity_jax.pruning.surgery import prune, prune_like, prune_opt_state, zer
 
 __all__ = [
     "Cost",
+    "FoldError",
     "Latency",
     "PrunedModel",
     "compare_latency",

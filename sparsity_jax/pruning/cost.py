@@ -19,14 +19,14 @@ class Cost:
       conv_params: convolution weights alone, what the paper counts.
       params: all trainable numbers: convolutions, dense layers, biases, gammas and betas.
       macs: multiply-accumulates of convolutions and dense layers for one image.
-      bytes: float32 parameters and running statistics, as saved.
+      bytes: float32 parameters and running statistics, as saved; 0 where a file does not tell.
     """
 
     filters: int
     conv_params: int
     params: int
     macs: int
-    bytes: int
+    bytes: int = 0
 
     def to_dict(self) -> dict[str, int]:
         """Return the five numbers by name, for JSON."""

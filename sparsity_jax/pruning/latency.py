@@ -35,7 +35,17 @@ class Latency:
     batch: int
     dense_ms: float
     pruned_ms: float
-    noise_pct: float
+    noise_pct: float = 0.0
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster the pruned network is; below 1 it is slower."""
+        return self.dense_ms / self.pruned_ms
+
+    @property
+    def is_faster(self) -> bool:
+        """Whether the gain is more than 5 % and more than the noise of the measurement."""
+        return self.speedup > 1 + max(0.05, self.noise_pct / 100)
 
 
 def compare_latency(

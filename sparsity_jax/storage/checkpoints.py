@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage import checkpoint_items as items
-from sparsity_jax.storage.io import array_digest, json_digest
+from sparsity_jax.storage.io import array_digest, signed, verified
 
 Arrays = dict[str, Any]
 
@@ -115,9 +115,9 @@ class Checkpoints:
             "leaves": {name: array_digest(leaf) for name, leaf in leaves.items()},
             "notes": dict(notes),
         }
-        metadata = {"digest": json_digest(content), **content}
+        args = items.save_args(trees, signed(content))
         with self._explained():
-            saved = self._manager.save(step, args=items.save_args(trees, metadata), force=True)
+            saved = self._manager.save(step, args=args, force=True)
         if not saved:
             raise UserError(f"checkpoint {self._folder / str(step)} was not written")
 
@@ -235,10 +235,10 @@ def verified_metadata(metadata: Any, step: int) -> dict[str, Any]:
     Raises:
       DamageError: they are not those that were saved at this step.
     """
-    content = dict(metadata) if isinstance(metadata, Mapping) else {}
-    digest = content.pop("digest", None)
-    if digest is None or digest != json_digest(content):
-        raise DamageError("its metadata are not what was saved")
+    try:
+        content = verified(metadata)
+    except ValueError:
+        raise DamageError("its metadata are not what was saved") from None
     if content["step"] != step:
         raise DamageError(f"it is that of step {content['step']}")
     return content

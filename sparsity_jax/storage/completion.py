@@ -16,7 +16,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sparsity_jax.config.run_config import RunConfig
-from sparsity_jax.storage.io import file_digest, json_digest, write_atomically
+from sparsity_jax.storage.io import (
+    file_digest,
+    json_digest,
+    signed,
+    verified,
+    write_atomically,
+    write_json,
+)
 from sparsity_jax.storage.results import RunResult, decode_row, encode_results, encode_row
 
 NAME = "finished.json"
@@ -67,8 +74,7 @@ def write_run_record(folder: Path, record: RunRecord, *, of: str) -> None:
         "notes": list(record.notes),
         "files": {name: file_digest(folder / name) for name in _files(folder)},
     }
-    signed = {"digest": json_digest(content), **content}
-    write_atomically(folder / NAME, (json.dumps(signed, indent=1) + "\n").encode())
+    write_json(folder / NAME, signed(content), indent=1)
 
 
 def read_run_record(folder: Path, *, of: str) -> RunRecord | None:
@@ -97,10 +103,7 @@ def verify_run(folder: Path, *, of: str | None = None) -> tuple[RunRecord | None
     if not path.exists():
         return None, ""
     try:
-        content = json.loads(path.read_text())
-        signed = content.pop("digest", None) if isinstance(content, dict) else None
-        if signed is None or signed != json_digest(content):
-            return None, f"{path} is not what was written"
+        content = verified(json.loads(path.read_text()))
         if of not in (None, content["of"]):
             return None, f"{path} belongs to a run with other settings"
         for name, digest in content["files"].items():

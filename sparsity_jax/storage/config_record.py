@@ -14,7 +14,7 @@ import jax
 
 from sparsity_jax import __version__
 from sparsity_jax.errors import UserError
-from sparsity_jax.storage.io import _read_json, json_digest, plain, write_atomically
+from sparsity_jax.storage.io import plain, read_object, signed, verified, write_json
 
 FORMAT = 1  # of the workdir; raise it when an older version could misread a newer one's
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -44,8 +44,7 @@ class ConfigRecord:
 def write_record(workdir: Path, record: ConfigRecord) -> None:
     """Write config.json, with the format's number and a digest of everything in it."""
     content = {"format": FORMAT, **plain(dataclasses.asdict(record))}
-    signed = {"digest": json_digest(content), **content}
-    write_atomically(workdir / "config.json", (json.dumps(signed, indent=2) + "\n").encode())
+    write_json(workdir / "config.json", signed(content))
 
 
 def read_record(workdir: Path) -> Mapping[str, Any]:
@@ -56,16 +55,12 @@ def read_record(workdir: Path) -> Mapping[str, Any]:
     """
     path = workdir / "config.json"
     try:
-        content = json.loads(path.read_text())
-        signed = content.pop("digest", None)
-        whole = signed == json_digest(content)
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        whole = False
-    if not whole:
+        content = verified(json.loads(path.read_text()))
+    except (ValueError, RecursionError):
         raise UserError(
             f"{path} is damaged; restore it, or delete it and give the same command: finished "
             "runs and checkpoints carry their own records"
-        )
+        ) from None
     if content.get("format") != FORMAT:
         version = content.get("versions", {}).get("sparsity_jax", "?")
         raise UserError(
@@ -81,7 +76,7 @@ def read_config(path: Path) -> ConfigRecord:
     Raises:
       UserError: it is not a JSON object; names the file.
     """
-    raw = _read_json(path)
+    raw = read_object(path)
     return ConfigRecord(
         config=raw.get("config") or {},
         runs=tuple(raw.get("runs") or ()),

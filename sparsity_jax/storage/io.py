@@ -1,8 +1,7 @@
-"""Which files does a run, or a whole workdir, leave behind, and how are they encoded?
+"""Files replaced whole, plain JSON, and digests: what every kept file is made with.
 
-`config.json` (what was asked), `measure.npz` (gamma, beta, masks of one run) and `pruned.json`
-(what pruning bought). The encoders and decoders are pure; `read_*` and `write_*` put files around
-them. Every file is replaced whole, so that a reader never meets half of one.
+Data caches and exported models write their files themselves: they stand on lower floors, and a
+cache is too large to be held as bytes.
 """
 
 from __future__ import annotations
@@ -21,9 +20,12 @@ from sparsity_jax.errors import UserError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces the file at `path` with `content`; a reader sees the old file or the new one.
+    """Replace a file whole: a reader sees the old one or the new one.
 
     The content is on the disk before its name is: not even a power failure leaves a half.
+
+    Raises:
+      OSError: it cannot be written; the old one is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -38,7 +40,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON knows it: arrays and tuples become lists, NaN and infinity null."""
+    """Turn a value into what JSON knows: arrays and tuples into lists, NaN and infinity into null.
+
+    Example:
+      >>> plain({'a': (np.float32(0.5), math.nan)})
+      {'a': [0.5, None]}
+    """
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
@@ -53,11 +60,27 @@ def plain(value: Any) -> Any:
 
 
 def number(value: Any) -> float:
-    """A JSON or CSV number; null and the empty cell are NaN."""
+    """Read a JSON or CSV number; null and the empty cell are NaN.
+
+    Example:
+      >>> number('2.5'), number(None), number('')
+      (2.5, nan, nan)
+    """
     return math.nan if value is None or value == "" else float(value)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def write_json(path: Path, value: Any, *, indent: int = 2) -> None:
+    """Replace a file by the JSON of a plain value, ending in a newline."""
+    write_atomically(path, (json.dumps(value, indent=indent) + "\n").encode())
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+      UserError: it holds something else; names the file.
+      OSError: it cannot be read.
+    """
     try:
         raw = json.loads(path.read_text())
     except (ValueError, UnicodeDecodeError) as error:
@@ -67,19 +90,51 @@ def _read_json(path: Path) -> dict[str, Any]:
     return raw
 
 
+def signed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a digest before the content of a JSON object."""
+    return {"digest": json_digest(content), **content}
+
+
+def verified(value: Any) -> dict[str, Any]:
+    """Take the digest off what `signed` returned, once it was compared.
+
+    Raises:
+      ValueError: it is not what was signed.
+
+    Example:
+      >>> verified(signed({'a': 1}))
+      {'a': 1}
+    """
+    content = dict(value) if isinstance(value, Mapping) else {}
+    digest = content.pop("digest", None)
+    if digest is None or digest != json_digest(content):
+        raise ValueError("not what was written")
+    return content
+
+
 def bytes_digest(content: bytes) -> str:
-    """BLAKE2b of bytes, as 32 hexadecimal digits."""
+    """Compute the BLAKE2b digest of bytes, as 32 hexadecimal digits.
+
+    Example:
+      >>> len(bytes_digest(b'abc'))
+      32
+    """
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def array_digest(array: np.ndarray) -> str:
-    """Of an array's dtype, shape and content."""
+    """Compute the digest of an array's dtype, shape and content.
+
+    Example:
+      >>> array_digest(np.zeros(4)) == array_digest(np.zeros((2, 2)))
+      False
+    """
     about = f"{array.dtype}{array.shape}".encode()
     return bytes_digest(about + np.ascontiguousarray(array).tobytes())
 
 
 def json_digest(value: Any) -> str:
-    """Of what JSON would hold of a value, whatever the order of its keys.
+    """Compute the digest of what JSON would hold of a value, whatever the order of its keys.
 
     Example:
       >>> json_digest({'a': 1, 'b': (2, 3)}) == json_digest({'b': [2, 3], 'a': 1})
@@ -89,7 +144,7 @@ def json_digest(value: Any) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Of a file's content.
+    """Compute the digest of a file's content.
 
     Raises:
       OSError: it cannot be read.

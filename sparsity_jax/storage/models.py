@@ -1,4 +1,4 @@
-"""How is a network kept so that one call brings it back: its plan beside its weights.
+"""Networks on disk, brought back by one call: the plan beside the weights.
 
 A pruned network has other shapes than the one it came from, so weights alone would not load.
 `plan.json` holds the plan, a digest of every array of `weights.npz`, and one of itself; nothing is
@@ -18,15 +18,29 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import Plan
-from sparsity_jax.storage.io import array_digest, json_digest, write_atomically
+from sparsity_jax.storage.io import array_digest, signed, verified, write_atomically, write_json
 
 
 def save_model(folder: Path, plan: Plan, variables: Mapping[str, Any]) -> None:
     """Write a network into a folder as plan.json and weights.npz.
 
+    Args:
+      folder: made if there is none; what stands there is replaced.
+      plan: the network.
+      variables: its 'params' and 'batch_stats', as `ConvNet(plan).init` gives them.
+
+    Raises:
+      OSError: it cannot be written.
+
     Example:
-      >>> save_model(Path('runs/x/pruned'), plan, variables)
-      >>> plan, variables = load_model(Path('runs/x/pruned'))
+      >>> import tempfile
+      >>> from sparsity_jax.models import basicnet
+      >>> plan = basicnet(classes=10, input_shape=(32, 32, 3))
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     save_model(Path(folder), plan, {'params': {'w': np.ones(2)}})
+      ...     found, variables = load_model(Path(folder))
+      >>> found == plan, variables['params']['w']
+      (True, array([1., 1.]))
     """
     leaves = flatten_dict(dict(variables), sep="/")
     arrays = {name: np.asarray(leaf) for name, leaf in leaves.items()}
@@ -36,10 +50,9 @@ def save_model(folder: Path, plan: Plan, variables: Mapping[str, Any]) -> None:
         "plan": plan.to_dict(),
         "arrays": {name: array_digest(array) for name, array in arrays.items()},
     }
-    sealed = {"digest": json_digest(content), **content}
     # The plan is written last: without it, or with another's, weights are refused.
     write_atomically(folder / "weights.npz", weights.getvalue())
-    write_atomically(folder / "plan.json", (json.dumps(sealed, indent=2) + "\n").encode())
+    write_json(folder / "plan.json", signed(content))
 
 
 def load_model(folder: Path) -> tuple[Plan, dict[str, Any]]:
@@ -52,9 +65,7 @@ def load_model(folder: Path) -> tuple[Plan, dict[str, Any]]:
       UserError: a file is missing, damaged, or of another network; it is named.
     """
     try:
-        content = json.loads((folder / "plan.json").read_text())
-        if content.pop("digest", None) != json_digest(content):
-            raise ValueError("not what was written")
+        content = verified(json.loads((folder / "plan.json").read_text()))
         plan, saved = Plan.from_dict(content["plan"]), content["arrays"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(

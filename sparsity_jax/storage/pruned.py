@@ -1,135 +1,24 @@
-"""What pruning one run bought: pruned.json."""
+"""What pruning one run bought, kept in `pruned.json`.
+
+The decoder is ours: msgspec refuses null where a float is expected, and null is how our files say
+that something was not measured.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sparsity_jax.errors import UserError
-from sparsity_jax.storage.io import _read_json, number, plain, write_atomically
+from sparsity_jax.pruning.cost import Cost
+from sparsity_jax.pruning.fold import FoldError
+from sparsity_jax.pruning.latency import Latency
+from sparsity_jax.storage.io import number, plain, read_object, write_json
 
-
-@dataclasses.dataclass(frozen=True)
-class Counts:
-    """A network's size: conv filters, conv weights, all parameters, multiply-adds per image."""
-
-    filters: int
-    conv_params: int
-    params: int
-    macs: int
-
-
-@dataclasses.dataclass(frozen=True)
-class PrunedRecord:
-    """What pruning one run bought: the content of `pruned.json`; errors in percent.
-
-    `test_error` is the dense network's, `masked_test_error` the same network's with the marked
-    filters set to zero, `pruned_test_error` the smaller network's, after fine-tuning if there was
-    any (`error_before_finetuning` is then that of the network as pruned). `max_logit_difference`
-    is between the network with filters set to zero and the smaller one as pruned.
-    """
-
-    threshold: float
-    test_error: float
-    masked_test_error: float
-    pruned_test_error: float
-    max_logit_difference: float
-    dense: Counts
-    pruned: Counts
-    layers: Mapping[str, Mapping[str, int]]  # layer -> {'filters': ..., 'kept': ...}
-    kept_emptied: tuple[str, ...] = ()
-    mode: str = "author"
-    criterion: str = "gamma"
-    finetune_steps: int = 0
-    error_before_finetuning: float = math.nan
-    folded: Folded | None = None  # measured in mode 'exact'
-    file_bytes: FileSizes | None = None
-    latency: tuple[Timing, ...] = ()
-
-
-def encode_pruned(record: PrunedRecord) -> dict[str, Any]:
-    """A pruned record as JSON knows it."""
-    return plain(dataclasses.asdict(record))
-
-
-def decode_pruned(raw: Mapping[str, Any]) -> PrunedRecord:
-    """The inverse of `encode_pruned`; null numbers become NaN."""
-    errors = ("test_error", "masked_test_error", "pruned_test_error", "max_logit_difference")
-    values: dict[str, Any] = {name: number(raw.get(name)) for name in errors}
-    return PrunedRecord(
-        **values,
-        threshold=number(raw.get("threshold")),
-        dense=_counts(raw["dense"]),
-        pruned=_counts(raw["pruned"]),
-        layers={
-            layer: {"filters": int(counts["filters"]), "kept": int(counts["kept"])}
-            for layer, counts in raw.get("layers", {}).items()
-        },
-        kept_emptied=tuple(raw.get("kept_emptied", ())),
-        mode=str(raw.get("mode", "author")),
-        criterion=str(raw.get("criterion", "gamma")),
-        finetune_steps=int(raw.get("finetune_steps", 0)),
-        error_before_finetuning=number(raw.get("error_before_finetuning")),
-        folded=decode_folded(raw.get("folded")),
-        file_bytes=decode_sizes(raw.get("file_bytes")),
-        latency=decode_timings(raw.get("latency")),
-    )
-
-
-def write_pruned(path: Path, record: PrunedRecord) -> None:
-    """Writes `pruned.json`."""
-    write_atomically(path, (json.dumps(encode_pruned(record), indent=2) + "\n").encode())
-
-
-def read_pruned(path: Path) -> PrunedRecord:
-    """Reads `pruned.json`; raises UserError naming the file when it is not one of ours."""
-    try:
-        return decode_pruned(_read_json(path))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} lacks or garbles {error}; delete it and run again") from None
-
-
-def _counts(raw: Mapping[str, Any]) -> Counts:
-    return Counts(**{field.name: int(raw[field.name]) for field in dataclasses.fields(Counts)})
-
-
-@dataclasses.dataclass(frozen=True)
-class Timing:
-    """Median milliseconds of one forward pass at one batch size, on the run's device.
-
-    `noise_pct` is half the interquartile range over the median, the larger of the two networks'.
-    """
-
-    batch: int
-    dense_ms: float
-    pruned_ms: float
-    noise_pct: float = 0.0
-
-    @property
-    def speedup(self) -> float:
-        """How many times faster the pruned network is; below 1 it is slower."""
-        return self.dense_ms / self.pruned_ms
-
-    @property
-    def is_faster(self) -> bool:
-        """Whether the gain is more than 5 % and more than the noise of the measurement."""
-        return self.speedup > 1 + max(0.05, self.noise_pct / 100)
-
-
-@dataclasses.dataclass(frozen=True)
-class Folded:
-    """How far the folded, pruned network is from the original on test images ('exact' mode).
-
-    `border` is the part of the logit difference that is due to zero padding.
-    """
-
-    max_logit_difference: float
-    border: float
-    changed_pct: float
+_Flat = TypeVar("_Flat")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,27 +29,102 @@ class FileSizes:
     pruned: int
 
 
-def decode_timings(raw: Any) -> tuple[Timing, ...]:
-    """What a JSON list of timings says; None is no timing."""
-    return tuple(
-        Timing(
-            batch=int(entry["batch"]),
-            dense_ms=float(entry["dense_ms"]),
-            pruned_ms=float(entry["pruned_ms"]),
-            noise_pct=float(entry.get("noise_pct") or 0.0),
-        )
-        for entry in raw or ()
+@dataclasses.dataclass(frozen=True)
+class PrunedRecord:
+    """What pruning one run bought: the content of `pruned.json`.
+
+    Attributes:
+      threshold: of |gamma|, below which a filter is inactive.
+      test_error: the dense network's, in percent, as the other errors.
+      masked_test_error: the same network's with the dropped filters set to zero.
+      pruned_test_error: the smaller network's, after fine-tuning if there was any.
+      max_logit_difference: between the network with filters set to zero and the smaller one as
+        pruned.
+      dense, pruned: sizes of the two networks.
+      layers: layer -> {'filters': ..., 'kept': ...}.
+      kept_emptied: layers that would have lost every filter and keep one.
+      mode: 'author' or 'exact'.
+      criterion: by which filters were chosen.
+      finetune_steps: training steps of the smaller network.
+      error_before_finetuning: that of the network as pruned; NaN without fine-tuning.
+      folded: how exact folding was; None but in mode 'exact'.
+      file_bytes: sizes on disk.
+      latency: forward passes, timed at several batch sizes.
+    """
+
+    threshold: float
+    test_error: float
+    masked_test_error: float
+    pruned_test_error: float
+    max_logit_difference: float
+    dense: Cost
+    pruned: Cost
+    layers: Mapping[str, Mapping[str, int]]
+    kept_emptied: tuple[str, ...] = ()
+    mode: str = "author"
+    criterion: str = "gamma"
+    finetune_steps: int = 0
+    error_before_finetuning: float = math.nan
+    folded: FoldError | None = None
+    file_bytes: FileSizes | None = None
+    latency: tuple[Latency, ...] = ()
+
+
+def encode_pruned(record: PrunedRecord) -> dict[str, Any]:
+    """Turn a record into what JSON can hold.
+
+    Example:
+      >>> cost = Cost(filters=2, conv_params=18, params=30, macs=900)
+      >>> encode_pruned(PrunedRecord(1e-3, math.nan, 1.5, 1.5, 0.0, cost, cost, {}))['test_error']
+    """
+    return plain(dataclasses.asdict(record))
+
+
+def decode_pruned(raw: Mapping[str, Any]) -> PrunedRecord:
+    """Make a record of what `encode_pruned` returned; unknown fields are ignored, null is NaN.
+
+    Raises:
+      KeyError, TypeError, ValueError, AttributeError: `raw` is of no such record.
+    """
+    errors = ("test_error", "masked_test_error", "pruned_test_error", "max_logit_difference")
+    return PrunedRecord(
+        **{name: number(raw.get(name)) for name in ("threshold", *errors)},
+        dense=_decode(Cost, raw["dense"]),
+        pruned=_decode(Cost, raw["pruned"]),
+        layers={
+            layer: {"filters": int(counts["filters"]), "kept": int(counts["kept"])}
+            for layer, counts in raw.get("layers", {}).items()
+        },
+        kept_emptied=tuple(raw.get("kept_emptied", ())),
+        mode=str(raw.get("mode", "author")),
+        criterion=str(raw.get("criterion", "gamma")),
+        finetune_steps=int(raw.get("finetune_steps", 0)),
+        error_before_finetuning=number(raw.get("error_before_finetuning")),
+        folded=_decode(FoldError, raw["folded"]) if raw.get("folded") else None,
+        file_bytes=_decode(FileSizes, raw["file_bytes"]) if raw.get("file_bytes") else None,
+        latency=tuple(_decode(Latency, timing) for timing in raw.get("latency") or ()),
     )
 
 
-def decode_folded(raw: Mapping[str, Any] | None) -> Folded | None:
-    """The inverse of `dataclasses.asdict`; null numbers become NaN."""
-    if raw is None:
-        return None
-    names = [field.name for field in dataclasses.fields(Folded)]
-    return Folded(**{n: math.nan if raw.get(n) is None else float(raw[n]) for n in names})
+def write_pruned(path: Path, record: PrunedRecord) -> None:
+    """Write `pruned.json`."""
+    write_json(path, encode_pruned(record))
 
 
-def decode_sizes(raw: Mapping[str, Any] | None) -> FileSizes | None:
-    """The inverse of `dataclasses.asdict`."""
-    return None if raw is None else FileSizes(int(raw["dense"]), int(raw["pruned"]))
+def read_pruned(path: Path) -> PrunedRecord:
+    """Read `pruned.json`.
+
+    Raises:
+      UserError: it is damaged or none of ours; names the file.
+    """
+    try:
+        return decode_pruned(read_object(path))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} lacks or garbles {error}; delete it and run again") from None
+
+
+def _decode(kind: type[_Flat], raw: Mapping[str, Any]) -> _Flat:
+    """A dataclass whose fields are ints and floats; what has a default may be missing."""
+    fields = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]
+    there = [field for field in fields if field.name in raw]
+    return kind(**{f.name: (int if f.type == "int" else number)(raw[f.name]) for f in there})

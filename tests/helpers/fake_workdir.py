@@ -16,7 +16,7 @@ from sparsity_jax.config.naming import strength_text
 from sparsity_jax.storage.config_record import ConfigRecord, write_record
 from sparsity_jax.storage.history import Evaluation, append_history
 from sparsity_jax.storage.measurements import Measurements, write_measurements
-from sparsity_jax.storage.pruned import Counts, FileSizes, PrunedRecord, Timing, write_pruned
+from sparsity_jax.storage.pruned import Cost, FileSizes, Latency, PrunedRecord, write_pruned
 from sparsity_jax.storage.results import RunResult, write_results
 
 FILTERS = (16, 32, 32, 64, 64, 128, 128)
@@ -183,16 +183,16 @@ def _pruned(
         },
         file_bytes=FileSizes(4 * sum(filters), 4 * sum(kept)),
         latency=tuple(
-            Timing(batch, 0.03 * batch + 0.2, 0.03 * batch * sum(kept) / sum(filters) + 0.2, 2.0)
+            Latency(batch, 0.03 * batch + 0.2, 0.03 * batch * sum(kept) / sum(filters) + 0.2, 2.0)
             for batch in (1, 32, 256)
         ),
     )  # fmt: skip
 
 
-def _counts(filters: tuple[int, ...] | list[int]) -> Counts:
+def _counts(filters: tuple[int, ...] | list[int]) -> Cost:
     params, macs, inputs, side = 0, 0, 1, 16
     for i, n in enumerate(filters):
         weights = (25 if i == 0 else 9) * inputs * n
         params, macs, inputs = params + weights, macs + weights * side * side, n
         side = max(1, side // 2) if i in (0, 2, 4) else side
-    return Counts(sum(filters), params, params + 256 * inputs + 2570, macs)
+    return Cost(sum(filters), params, params + 256 * inputs + 2570, macs)

@@ -12,7 +12,7 @@ from sparsity_jax.errors import UserError
 from sparsity_jax.storage.config_record import ConfigRecord, read_config, write_record
 from sparsity_jax.storage.io import write_atomically
 from sparsity_jax.storage.measurements import Measurements, read_measurements, write_measurements
-from sparsity_jax.storage.pruned import Counts, PrunedRecord, read_pruned, write_pruned
+from sparsity_jax.storage.pruned import Cost, PrunedRecord, read_pruned, write_pruned
 
 
 def _measure(**changes: object) -> Measurements:
@@ -55,7 +55,7 @@ def test_a_damaged_measure_is_named(tmp_path) -> None:
 def test_a_pruned_record_survives_the_file(tmp_path) -> None:
     record = PrunedRecord(
         threshold=1e-3, test_error=1.5, masked_test_error=1.5, pruned_test_error=1.6,
-        max_logit_difference=2e-6, dense=Counts(10, 100, 120, 4000), pruned=Counts(7, 50, 60, 2000),
+        max_logit_difference=2e-6, dense=Cost(10, 100, 120, 4000), pruned=Cost(7, 50, 60, 2000),
         layers={"C1": {"filters": 10, "kept": 7}}, kept_emptied=("C1",),
     )  # fmt: skip
     write_pruned(tmp_path / "pruned.json", record)
@@ -63,7 +63,7 @@ def test_a_pruned_record_survives_the_file(tmp_path) -> None:
 
 
 def test_a_pruned_error_that_is_nan_is_null_in_the_file(tmp_path) -> None:
-    counts = Counts(1, 1, 1, 1)
+    counts = Cost(1, 1, 1, 1)
     record = PrunedRecord(1e-3, math.nan, math.nan, math.nan, 0.0, counts, counts, {})
     write_pruned(tmp_path / "pruned.json", record)
     assert json.loads((tmp_path / "pruned.json").read_text())["test_error"] is None

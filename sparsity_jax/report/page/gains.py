@@ -6,7 +6,7 @@ from sparsity_jax.report.aggregate import run_labels
 from sparsity_jax.report.loading import Records
 from sparsity_jax.report.page.sections import NO_BREAK, change
 from sparsity_jax.report.tables import Cell, Column, Table
-from sparsity_jax.storage.pruned import PrunedRecord, Timing
+from sparsity_jax.storage.pruned import Latency, PrunedRecord
 
 
 def gains_table(records: Records) -> Table:
@@ -68,7 +68,7 @@ def _cells(record: PrunedRecord, batches: list[int]) -> list[Cell]:
     ]
 
 
-def _times(timing: Timing | None) -> Cell:
+def _times(timing: Latency | None) -> Cell:
     if timing is None:
         return Cell("")
     verdict = f"{timing.speedup:.2f}×" if timing.is_faster else f"none ({timing.speedup:.2f}×)"

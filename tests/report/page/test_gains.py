@@ -11,7 +11,7 @@ from sparsity_jax.report.figures import filters as figure_alive
 from sparsity_jax.report.figures import low_gradient, style
 from sparsity_jax.report.figures import speedup as figure_gains
 from sparsity_jax.report.page import gains, page, sections
-from sparsity_jax.storage.pruned import FileSizes, Timing
+from sparsity_jax.storage.pruned import FileSizes, Latency
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def records(built):
     loaded = workdir.load(built)
 
     def with_speedup(factor, noise=1.0):
-        timings = tuple(Timing(batch, 2.0 * factor, 2.0, noise) for batch in (1, 256))
+        timings = tuple(Latency(batch, 2.0 * factor, 2.0, noise) for batch in (1, 256))
         pruned = {
             run: dataclasses.replace(
                 record, latency=timings, file_bytes=FileSizes(1_300_000, 650_000)
