@@ -11,17 +11,18 @@ from sparsity_jax.report import loading, tables
 from sparsity_jax.report.figures import registry
 from sparsity_jax.report.page.page import page as html_page
 from sparsity_jax.report.paper import claims, compare
+from sparsity_jax.report.paper import paper_tables as papers
 from sparsity_jax.report.paper.claims import check as check_claims
 from sparsity_jax.storage.io import write_atomically
 
-__all__ = ["build", "check_claims", "table"]
+__all__ = ["build", "check_claims", "paper_table", "table"]
 
 
 def build(folder: Path) -> Path:
     """Write `figures/*.png`, `figures/*.pdf` and `report.html` from the workdir's files alone.
 
-    `claims.json` says which statements of the paper the runs bear out. `compare.csv` is added when
-    some of the runs stand in the paper's tables.
+    `claims.json` says which statements of the paper the runs bear out. `compare.csv` and
+    `tables/tableN.{txt,md,tex,html}` are added when some of the runs stand in the paper's tables.
 
     Building twice gives the same page. Missing pieces (no history, no measure, a run that
     diverged) leave out what would show them; a damaged file is named on the page.
@@ -43,6 +44,7 @@ def build(folder: Path) -> Path:
             rendered.append(made)
         registry.remove_stale(folder / "figures", rendered)
         _write_comparison(folder / "compare.csv", records)
+        papers.write_tables(folder / "tables", records)
         checked = claims.check_records(records)
         write_atomically(folder / "claims.json", claims.encode(checked).encode())
         path = folder / "report.html"
@@ -74,3 +76,23 @@ def table(folder: Path) -> str:
     """The result table of a workdir as text for a terminal."""
     records = loading.load(folder)
     return tables.text(records.rows, records.pruned)
+
+
+def paper_table(source: Path | loading.Records, number: str) -> papers.PaperTable:
+    """A table of the paper in its own form, our numbers under the published ones.
+
+    Args:
+      source: a workdir, or what `loading.load` made of it.
+      number: as the paper counts: '1' ... '9', 'S1' ... 'S4'.
+
+    Returns:
+      A table with `.text()`, `.markdown()`, `.latex()` and `.html()`.
+
+    Raises:
+      UserError: there is no such table, or it is not in the published text.
+
+    Example:
+      >>> print(paper_table(Path("runs/table2"), "2").text())  # doctest: +SKIP
+    """
+    records = source if isinstance(source, loading.Records) else loading.load(Path(source))
+    return papers.paper_table(records, number)

@@ -47,6 +47,7 @@ def page(records: Records, rendered: Sequence[Rendered]) -> str:
         slider=bool(moving["runs"]),
         claims=paper.claims(records),
         comparison=paper.comparison(records),
+        own_tables=paper.own_tables(records),
         figures=sections.figures(rendered),
         again=sections.again(records),
     )

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 
+from markupsafe import Markup
+
 from sparsity_jax.report import tables
 from sparsity_jax.report.aggregate import label
 from sparsity_jax.report.loading import Records
 from sparsity_jax.report.page.html import render
 from sparsity_jax.report.paper.claims import check_records
 from sparsity_jax.report.paper.compare import RULE, CellComparison, RowComparison, compare
+from sparsity_jax.report.paper.layouts import LAYOUTS
 from sparsity_jax.report.paper.length import banner
+from sparsity_jax.report.paper.paper_tables import paper_table
 from sparsity_jax.report.paper.published import ABSENT, SAME_DATASET
 from sparsity_jax.report.tables import Cell, Column, Table
 
@@ -71,6 +75,12 @@ def comparison(records: Records) -> str:
         published=len(compared),
         absent=ABSENT[0].lower() + ABSENT[1:],
     )
+
+
+def own_tables(records: Records) -> list[Markup]:
+    """HTML of the paper's tables in its own form, of those that hold any of these runs."""
+    made = (paper_table(records, number) for number in LAYOUTS)
+    return [Markup(each.html()) for each in made if each.was_run]
 
 
 def _line(item: RowComparison) -> tuple[Cell, ...]:

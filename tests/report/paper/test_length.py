@@ -10,8 +10,8 @@ from sparsity_jax.config.base import default_config
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.report.loading import Records
 from sparsity_jax.report.paper.length import banner, full_steps, is_full, length_text, share
+from sparsity_jax.storage.config_record import ConfigRecord
 from sparsity_jax.storage.results import RunResult
-from sparsity_jax.storage.workdir import ConfigRecord
 
 ROW = RunResult("r", "CIFAR10", "BasicNet", "adam", "l2", 1e-4, 40, steps=406_250)
 
