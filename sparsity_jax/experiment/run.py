@@ -52,7 +52,7 @@ def run(config: ConfigDict, path: Path, invocation: Invocation | None = None) ->
 
 def _keep_compiled_programs(workdir: Path) -> None:
     """Keep compiled programs beside the workdir, unless JAX was told where to keep them."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
         folder = workdir.absolute().parent / ".compilations"
         jax.config.update("jax_compilation_cache_dir", str(folder))
 

@@ -56,7 +56,7 @@ class Topology:
     """
 
     def __init__(self, apply_fn: ApplyFn, variables: Mapping[str, Any], images: Any) -> None:
-        self._flat = flatten_dict(dict(variables), sep="/")
+        self._flat: dict[str, Any] = flatten_dict(dict(variables), sep="/")
         self._producers: dict[str, str] = {}
         self._grouped: set[str] = set()
         self._order: list[str] = []

@@ -10,7 +10,7 @@ _COMMENT = re.compile(r"#.*")
 
 
 def read_off(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Read vertices and faces; polygons become fans of triangles.
+    r"""Read vertices and faces; polygons become fans of triangles.
 
     Real files are untidy, and this reads them: comments and empty lines, the word OFF missing, or
     glued to the counts, colours behind vertices and faces, faces without area (left out).
@@ -25,7 +25,7 @@ def read_off(data: bytes) -> tuple[np.ndarray, np.ndarray]:
         ValueError: cut off, not numbers, vertex numbers out of range, or nothing to see.
 
     Example:
-        >>> square = b"OFF4 1 0 # a square\\n0 0 0\\n1 0 0\\n1 1 0\\n0 1 0\\n4 0 1 2 3"
+        >>> square = b"OFF4 1 0 # a square\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n4 0 1 2 3"
         >>> read_off(square)[1].tolist()
         [[0, 1, 2], [0, 2, 3]]
     """

@@ -135,12 +135,14 @@ def pipe(
     sections: int = 6,
     tone: float = 0.8,
 ) -> Mesh:
-    """A round pipe along a flat polyline.
+    """Build a round pipe along a flat polyline.
 
     Args:
         points: (S, 3), lying roughly in one plane.
         radius: one, or one per point (S,).
         closed: True joins the last point to the first, without caps.
+        sections: corners of the cross-section.
+        tone: brightness in [0, 1].
     """
     points = np.asarray(points, float)
     if closed:
