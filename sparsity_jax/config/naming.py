@@ -51,6 +51,9 @@ def variant_part(run: Any, name: str, field: Field) -> str:
 def labels(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """What to add to each name so that no two are the same: the settings in which namesakes differ.
 
+    Where the data set and the network alone tell namesakes apart, nothing else is added: what
+    follows from them (a schedule, say) makes no variant of a run.
+
     Args:
       names: one name a run.
       settings: what each run was asked for; values that are dicts count by their entries.
@@ -62,6 +65,8 @@ def labels(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[
     Example:
       >>> labels(["a", "a", "b"], [{"size": 1}, {"size": 2}, {"size": 1}])
       [('size=1',), ('size=2',), ()]
+      >>> labels(["a", "a"], [{"data": "x", "size": 1}, {"data": "y", "size": 2}])
+      [('data=x',), ('data=y',)]
     """
     flat = [_flat(each) for each in settings]
     namesakes = defaultdict(list)
@@ -69,13 +74,21 @@ def labels(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[
         namesakes[name].append(values)
     found = []
     for name, values in zip(names, flat, strict=True):
-        differing = [
-            key
-            for key, value in values.items()
-            if any(other.get(key, value) != value for other in namesakes[name])
-        ]
-        found.append(tuple(f"{key}={_plain(values[key])}" for key in differing))
+        keys = _telling(values, namesakes[name])
+        found.append(tuple(f"{key}={_plain(values[key])}" for key in keys))
     return found
+
+
+def _telling(values: Mapping[str, Any], namesakes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings that tell a run from its namesakes: columns alone where they are enough."""
+    differing = [
+        key
+        for key, value in values.items()
+        if any(other.get(key, value) != value for other in namesakes)
+    ]
+    columns = [key for key in differing if key in _COLUMNS]
+    told = {tuple(other.get(key) for key in columns) for other in namesakes}
+    return columns if columns and len(told) == len(namesakes) else differing
 
 
 def of_variant(parts: Iterable[str]) -> list[str]:

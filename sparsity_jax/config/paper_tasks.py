@@ -1,4 +1,4 @@
-"""Which runs does a table of the paper stand for: which settings, on which data, how long?
+"""The runs that a table of the paper stands for: their settings, data, lengths and seeds.
 
 A config file names its settings for each task; here are the tasks' data and schedules (Sec. 2.1, 4
 and 5; supplement Sec. 1), which the tables share.
@@ -56,11 +56,11 @@ def paper_sweep(
         `renderings`, the table in miniature (unless it has no other).
       tasks: task -> the settings that it is trained with.
       network: of every run.
-      seeds: how many of each run; by default as many as the paper averages, and on several tasks
-        the fewest of them.
+      seeds: how many of each run; by default as many as the paper averages on each task.
 
     Returns:
-      A locked config. With one task its data are in the base, where --config.data reaches them.
+      A locked config. With one task its data are in the base, where --config.data reaches them; of
+      several tasks, those with more seeds than the fewest carry their own in the sweep.
 
     Raises:
       UserError: an unknown `arg`; the known ones are named.
@@ -78,14 +78,16 @@ def paper_sweep(
     config = default_config()
     config.name = name if arg is None else f"{name}_{arg}"
     config.network = network
-    config.seeds = seeds or min(_SEEDS.get(task, 1) for task in chosen)
+    repeats = [seeds or _SEEDS.get(task, 1) for task in chosen]
+    config.seeds = min(repeats)
     shared = [_of_task(task, network) for task in chosen]
     if len(chosen) == 1:
         config.update_from_flattened_dict(dict(shared[0]))
         shared = [{}]
+    own = [{"seeds": count} if count > config.seeds else {} for count in repeats]
     config.sweep = tuple(
-        {**common, **settings}
-        for task, common in zip(chosen, shared, strict=True)
+        {**common, **settings, **repeated}
+        for task, common, repeated in zip(chosen, shared, own, strict=True)
         for settings in tasks[task]
     )
     return config

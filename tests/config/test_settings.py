@@ -78,6 +78,16 @@ def test_the_grid_times_the_seeds_each_once():
     assert len({run.name for run in runs}) == 4
 
 
+def test_an_entry_of_the_sweep_may_have_seeds_of_its_own():
+    config = default_config()
+    config.sweep = ({"strength": 1e-3, "seeds": 3}, {"strength": 1e-4})
+    config.seeds = 2
+    assert [(run.strength, run.seed) for run in expand(config)] == [
+        *((1e-3, seed) for seed in range(3)),
+        *((1e-4, seed) for seed in range(2)),
+    ]
+
+
 def test_no_regularizer_means_strength_zero():
     run = one(regularizer="none", strength=0.3)
     assert run.strength == 0
@@ -126,6 +136,10 @@ def test_runs_that_differ_only_in_what_names_leave_out_are_told_apart():
     assert names({"network": "VGG-16"}, {"network": "BasicNet"}) == [
         f"{base}_network=VGG-16",
         f"{base}_network=BasicNet",
+    ]
+    assert names({"data": "cifar10"}, {"data": "cifar100", "epochs": 9.0}) == [
+        f"{base}_data=cifar10",
+        f"{base}_data=cifar100",
     ]
     assert names({"renderings.size": 16}, {"renderings.size": 32}, data="renderings") == [
         f"{base}_bg=clean_renderings.size=16",
