@@ -1,4 +1,4 @@
-"""Which reading of what the paper leaves open gives its numbers?
+"""Candidates for what the paper leaves open, compared with its numbers.
 
 Reproduces: nothing by itself; it decides how Table 6's 32-0.25x rows, and then all tables, are run.
 Command: python -m sparsity_jax.main --config=configs/calibration.py[:cifar10|cifar100|NAME]

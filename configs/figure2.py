@@ -1,4 +1,4 @@
-"""How gamma and beta of C6 move during training.
+"""Movement of gamma and beta of C6 during training.
 
 Reproduces: Figure 2 (Sec. 2.2) on CIFAR100: Adam L2 1e-5, Adam L2 1e-4, SGD L2 5e-4.
 Command: python -m sparsity_jax.main --config=configs/figure2.py[:cifar100|renderings]

@@ -1,4 +1,4 @@
-"""How many images each filter answers to, by layer.
+"""Universality of the filters, layer by layer: the share of images that each answers to.
 
 Reproduces: Figure 3 (Sec. 3): universality of C1 ... C7 on CIFAR100, Adam and SGD at a low and a
   higher strength (SGD's low one is not in the text; ours is 1e-4).

@@ -1,4 +1,4 @@
-"""What a regularizer does to a parameter that sees next to no gradient.
+"""Decay of a parameter that sees next to no gradient.
 
 Reproduces: Figure 4 (Sec. 3.1): one scalar under simulated small gradients, Adam and SGD, L2 and
   weight decay.

@@ -1,4 +1,4 @@
-"""Where gamma and beta of C5 and C6 end up.
+"""Final gamma and beta of C5 and C6.
 
 Reproduces: Figure S1 (supplement): final gamma and beta on CIFAR100, SGD and Adam at a low and a
   high strength (which, the text does not say; ours are those of Figure 3).

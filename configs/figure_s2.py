@@ -1,4 +1,4 @@
-"""How many images each filter answers to, by layer, on CIFAR10.
+"""Universality of the filters, layer by layer, on CIFAR10.
 
 Reproduces: Figure S2 (supplement): Figure 3 on CIFAR10.
 Command: python -m sparsity_jax.main --config=configs/figure_s2.py[:cifar10|renderings]

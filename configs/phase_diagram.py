@@ -1,4 +1,4 @@
-"""Where filters die: sparsity and test error over the strength and one more setting.
+"""Planes of sparsity and test error over the strength and one more setting.
 
 Reproduces: no figure of the paper; the plane that its tables cut lines through (Tables 1, 3, 6):
   strength x learning rate, strength x batch size or strength x width, for Adam and SGD with L2.

@@ -1,4 +1,4 @@
-"""Which optimizer and which regularizer make filters die: the paper's main grid.
+"""Sparsity by optimizer and regularizer: the main grid of the paper.
 
 Reproduces: Table 1 (Sec. 2.2): BasicNet on CIFAR10 and CIFAR100, four optimizers with L2 and two
   with weight decay over a range of strengths, and without a regularizer.

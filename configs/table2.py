@@ -1,4 +1,4 @@
-"""In which layers the filters die, and what removing them costs, on CIFAR100.
+"""Layerwise sparsity, and what pruning costs, on CIFAR100.
 
 Reproduces: Table 2 (Sec. 2.2): layerwise sparsity, filters and weights pruned, error after pruning.
 Command: python -m sparsity_jax.main --config=configs/table2.py[:cifar100|renderings]

@@ -1,4 +1,4 @@
-"""In which layers the filters die, and what removing them costs, on CIFAR10.
+"""Layerwise sparsity, and what pruning costs, on CIFAR10.
 
 Reproduces: Table S1 (supplement): layerwise sparsity, filters and weights pruned, error after
   pruning.

@@ -1,4 +1,4 @@
-"""What keeps filters alive: AMSGrad does, leaky ReLU hardly does.
+"""AMSGrad keeps filters active, leaky ReLU hardly does.
 
 Reproduces: Table S2 (supplement): AMSGrad and leaky ReLU beside Adam, layerwise, on CIFAR100.
 Command: python -m sparsity_jax.main --config=configs/table_s2.py[:cifar100|renderings]

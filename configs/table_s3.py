@@ -1,4 +1,4 @@
-"""Where beta starts, and how fast gamma and beta learn.
+"""Initial beta, and learning rates of gamma and beta.
 
 Reproduces: Table S3 (supplement): initial beta, learning rates of gamma and beta, on CIFAR100.
 Command: python -m sparsity_jax.main --config=configs/table_s3.py[:cifar100|renderings]
