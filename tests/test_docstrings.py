@@ -37,7 +37,9 @@ NOT_YET = (
     "main",
     "report",
     "sparsity/low_gradient",
-    "storage",
+    "storage/folder",
+    "storage/lock",
+    "storage/workdir",
     "training",
 )
 """Rooms, or files of rooms, whose docstrings are not converted yet."""

@@ -39,12 +39,12 @@ class Latency:
 
     @property
     def speedup(self) -> float:
-        """How many times faster the pruned network is; below 1 it is slower."""
+        """Time of the dense network over the pruned one's; below 1 the pruned one is slower."""
         return self.dense_ms / self.pruned_ms
 
     @property
     def is_faster(self) -> bool:
-        """Whether the gain is more than 5 % and more than the noise of the measurement."""
+        """Whether the gain exceeds 5 % and the noise of the measurement."""
         return self.speedup > 1 + max(0.05, self.noise_pct / 100)
 
 

@@ -1,1 +1,1 @@
-"""What is kept: checkpoints, records, models, and the workdir they lie in."""
+"""Files of a workdir: checkpoints, records, results, measurements, networks."""

@@ -23,7 +23,7 @@ _TREES = (STATE, ARRAYS)
 
 
 class Items(NamedTuple):
-    """What one checkpoint holds.
+    """Content of one checkpoint.
 
     Attributes:
       leaves: every array by its path, such as 'state/params/C1/norm/scale'.
@@ -35,7 +35,7 @@ class Items(NamedTuple):
 
 
 def as_saved(state: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """The trees of a checkpoint, item by item; every array is a copy on the host.
+    """Make the trees of a checkpoint, item by item; every array is a copy on the host.
 
     Args:
       state: a pytree of arrays; of a NamedTuple, the fields become keys.
@@ -55,19 +55,24 @@ def as_saved(state: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def leaves(tree: Any) -> dict[str, Any]:
-    """Leaf path -> leaf; fields of tuples, keys and positions alike stand between slashes."""
+    """List the leaves of a tree by path; fields, keys and positions stand between slashes.
+
+    Example:
+      >>> leaves({'opt_state': [{'mu': 0.5}]})
+      {'opt_state/0/mu': 0.5}
+    """
     found = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in found}
 
 
 def save_args(trees: Mapping[str, Any], metadata: Mapping[str, Any]) -> ocp.args.Composite:
-    """What `ocp.CheckpointManager.save` is given."""
+    """Make the arguments of `ocp.CheckpointManager.save`."""
     items: dict[str, Any] = {name: ocp.args.PyTreeSave(tree) for name, tree in trees.items()}
     return ocp.args.Composite(**items, **{METADATA: ocp.args.JsonSave(dict(metadata))})
 
 
 def handlers(processes: ocp.options.MultiprocessingOptions) -> Any:
-    """The registry of handlers with which a process writes its checkpoints."""
+    """Make the registry of handlers with which a process writes its checkpoints."""
     registry = ocp.handlers.DefaultCheckpointHandlerRegistry()
     arrays = type_handlers.create_type_handler_registry(
         (np.ndarray, OwnArrayHandler()),
@@ -120,13 +125,13 @@ async def _write(value: np.ndarray, info: Any, told: Any) -> None:
 
 
 def read_metadata(folder: Path) -> Any:
-    """The JSON of a checkpoint; what is damaged raises what Orbax and json raise."""
+    """Read the JSON of a checkpoint; what is damaged raises what Orbax and json raise."""
     handler: Any = ocp.JsonCheckpointHandler()  # a Checkpointer would wait for other processes
     return handler.restore(folder.resolve() / METADATA)
 
 
 def read_leaves(folder: Path) -> dict[str, np.ndarray]:
-    """Every array of a checkpoint; what is damaged raises what Orbax and TensorStore raise."""
+    """Read every array of a checkpoint; what is damaged raises what Orbax and TensorStore raise."""
     there = [name for name in _TREES if (folder / name).exists()]
     handler: Any = ocp.PyTreeCheckpointHandler()
     return leaves({name: handler.restore(folder.resolve() / name) for name in there})

@@ -122,7 +122,7 @@ class Checkpoints:
             raise UserError(f"checkpoint {self._folder / str(step)} was not written")
 
     def restore(self, like: Any, *, at_most: int | None = None) -> Restored | None:
-        """The newest checkpoint that verifies, or None when there is none.
+        """Restore the newest checkpoint that verifies, or return None when there is none.
 
         A damaged one is named on stderr, set aside, and the one before it is tried.
 
@@ -230,7 +230,7 @@ def checkpoint_problem(folder: Path, step: int) -> str:
 
 
 def verified_metadata(metadata: Any, step: int) -> dict[str, Any]:
-    """A checkpoint's metadata without their digest, once it was compared.
+    """Take the digest off a checkpoint's metadata, once it was compared.
 
     Raises:
       DamageError: they are not those that were saved at this step.

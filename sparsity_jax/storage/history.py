@@ -1,4 +1,4 @@
-"""How does a run's course get onto disk: one JSON line per evaluation in `history.jsonl`.
+"""A run's course on disk: one JSON line per evaluation in `history.jsonl`.
 
 A line counts once its newline is written; what stands after the last newline was cut off by a crash
 and is ignored, and removed by the next append. Nothing here depends on the wall clock, so a resumed
@@ -45,7 +45,7 @@ _NAMES = tuple(field.name for field in dataclasses.fields(Evaluation))
 
 
 def history_name(shard: Shard = WHOLE) -> str:
-    """The file that a process writes its evaluations to while it trains.
+    """Name the file that a process writes its evaluations to while it trains.
 
     Example:
       >>> history_name(), history_name(Shard(0, 4))
@@ -60,12 +60,20 @@ _NOT_AN_EVALUATION = (
 
 
 def encode_line(evaluation: Evaluation) -> str:
-    """One line of `history.jsonl`, without its newline; NaN is written as null."""
+    """Write one line of `history.jsonl`, without its newline; NaN becomes null."""
     return json.dumps(plain({name: getattr(evaluation, name) for name in _NAMES}))
 
 
 def decode_line(line: str) -> Evaluation:
-    """The inverse of `encode_line`; fields that a later version may add are ignored."""
+    """Read one line of `history.jsonl`; null is NaN, unknown fields are ignored.
+
+    Raises:
+      ValueError, KeyError, TypeError, AttributeError: it is not an evaluation.
+
+    Example:
+      >>> decode_line('{"run": "a", "step": 3, "epoch": 0.5, "test_error": 12.5}').test_error
+      12.5
+    """
     raw: dict[str, Any] = json.loads(line)
     values: dict[str, Any] = {name: number(raw.get(name)) for name in _NUMBERS}
     values["layers"] = {layer: number(pct) for layer, pct in (raw.get("layers") or {}).items()}
@@ -73,7 +81,12 @@ def decode_line(line: str) -> Evaluation:
 
 
 def append_history(path: Path, evaluations: Iterable[Evaluation]) -> None:
-    """Adds lines to the file, after removing what a crash may have left behind its last newline."""
+    """Append evaluations, after removing what a crash may have left behind the last newline.
+
+    Args:
+      path: the file; made if there is none.
+      evaluations: in order.
+    """
     text = "".join(encode_line(evaluation) + "\n" for evaluation in evaluations)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab+") as file:
@@ -84,7 +97,7 @@ def append_history(path: Path, evaluations: Iterable[Evaluation]) -> None:
 
 
 def iterate_history(path: Path) -> Iterator[Evaluation]:
-    """Yields the evaluations in the file's order; a last line without its newline is skipped.
+    """Yield the evaluations in the file's order; a last line without its newline is skipped.
 
     Raises:
       UserError: a whole line is not an evaluation; names the file and the line.
@@ -102,12 +115,12 @@ def iterate_history(path: Path) -> Iterator[Evaluation]:
 
 
 def read_history(path: Path) -> list[Evaluation]:
-    """All evaluations of the file; none when there is no file."""
+    """Read all evaluations of the file; none when there is no file."""
     return list(iterate_history(path)) if path.exists() else []
 
 
 def cut_off_line(path: Path) -> str:
-    """What a crash left after the last newline: '' for a file that ends well, or for no file."""
+    """Return what a crash left after the last newline: '' if nothing, or for no file."""
     if not path.exists():
         return ""
     with path.open("rb") as file:
@@ -115,7 +128,7 @@ def cut_off_line(path: Path) -> str:
 
 
 def truncate_after(path: Path, run: str, step: int) -> int:
-    """Drops the evaluations of `run` after `step`, as a resume from `step` will make them again.
+    """Drop the evaluations of `run` after `step`, as a resume from `step` will make them again.
 
     Other runs keep theirs, and every kept line stays as it was, byte for byte.
 

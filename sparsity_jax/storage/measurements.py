@@ -19,7 +19,7 @@ GROUPS = ("gamma", "beta", "inactive_gamma", "inactive_act", "universality", "pe
 
 @dataclasses.dataclass(frozen=True)
 class Measurements:
-    """What was measured in one run: every filter's gamma and beta over time, and its final fate.
+    """Measurements of one run: every filter's gamma and beta over time, and its final fate.
 
     Attributes:
       step: (T,) steps at which gamma and beta were read; epoch: (T,) the same in epochs.
@@ -44,17 +44,17 @@ class Measurements:
         return tuple(self.gamma)
 
 
-def encode_measurements(measure: Measurements) -> dict[str, np.ndarray]:
-    """A measure as flat arrays: 'step', 'epoch', 'gamma/C1', 'beta/C1', ..."""
-    arrays = {"step": np.asarray(measure.step), "epoch": np.asarray(measure.epoch)}
+def encode_measurements(measurements: Measurements) -> dict[str, np.ndarray]:
+    """Flatten measurements into arrays 'step', 'epoch', 'gamma/C1', 'beta/C1' and so on."""
+    arrays = {"step": np.asarray(measurements.step), "epoch": np.asarray(measurements.epoch)}
     for group in GROUPS:
-        for layer, values in getattr(measure, group).items():
+        for layer, values in getattr(measurements, group).items():
             arrays[f"{group}/{layer}"] = np.asarray(values)
     return arrays
 
 
 def decode_measurements(arrays: Mapping[str, np.ndarray]) -> Measurements:
-    """The inverse of `encode_measurements`; arrays of unknown groups are ignored."""
+    """Undo `encode_measurements`; arrays of unknown groups are ignored."""
     groups: dict[str, Any] = {group: {} for group in GROUPS}
     for name in arrays:
         group, _, layer = name.partition("/")
@@ -63,15 +63,20 @@ def decode_measurements(arrays: Mapping[str, np.ndarray]) -> Measurements:
     return Measurements(step=arrays["step"], epoch=arrays["epoch"], **groups)
 
 
-def write_measurements(path: Path, measure: Measurements) -> None:
-    """Writes `measure.npz`, uncompressed: floats hardly shrink and reports read many of them."""
+def write_measurements(path: Path, measurements: Measurements) -> None:
+    """Write `measure.npz`, uncompressed: floats hardly shrink and reports read many of them."""
     buffer = io.BytesIO()
-    np.savez(buffer, **encode_measurements(measure))  # pyright: ignore[reportArgumentType]
+    np.savez(buffer, **encode_measurements(measurements))  # pyright: ignore[reportArgumentType]
     write_atomically(path, buffer.getvalue())
 
 
 def read_measurements(path: Path) -> Measurements:
-    """Reads `measure.npz`; raises UserError naming the file when it is damaged."""
+    """Read `measure.npz`.
+
+    Raises:
+      UserError: it is damaged; names the file.
+      FileNotFoundError: it is not there.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return decode_measurements({name: arrays[name] for name in arrays.files})
@@ -85,7 +90,7 @@ def read_measurements(path: Path) -> Measurements:
 class EvalLog:
     """Evaluations in order of steps, and gamma and beta of every filter at each.
 
-    Fields:
+    Attributes:
       evaluations: in order.
       filters: layer -> its number of filters, in the network's order.
       norms: for each evaluation gamma of all layers, then beta, in one array of its own: it grows
@@ -112,12 +117,12 @@ class EvalLog:
         return {name: part.copy() for name, part in zip(names, parts, strict=True)}
 
     def lines(self) -> list[str]:
-        """The evaluations as text, for a checkpoint's notes."""
+        """Write the evaluations as text, for a checkpoint's notes."""
         return [encode_line(evaluation) for evaluation in self.evaluations]
 
     @classmethod
     def of(cls, lines: list[str], arrays: Mapping[str, np.ndarray]) -> EvalLog:
-        """The trace whose `lines` and `arrays` these are."""
+        """Make the log whose `lines` and `arrays` these are."""
         filters = {
             name.partition("/")[2]: values.shape[1]
             for name, values in arrays.items()
@@ -128,7 +133,7 @@ class EvalLog:
         return cls([decode_line(line) for line in lines], filters, norms)
 
     def measure(self, **final: Any) -> Measurements:
-        """The run's `Measurements`, with its `final` masks and universality."""
+        """Make the run's `Measurements`, with its `final` masks and universality."""
         arrays = self.arrays()
         times: dict[str, dict[str, np.ndarray]] = {"gamma": {}, "beta": {}}
         for name, values in arrays.items():

@@ -1,4 +1,4 @@
-"""What pruning one run bought, kept in `pruned.json`.
+"""Gains of pruning one run, kept in `pruned.json`.
 
 The decoder is ours: msgspec refuses null where a float is expected, and null is how our files say
 that something was not measured.
@@ -31,7 +31,7 @@ class FileSizes:
 
 @dataclasses.dataclass(frozen=True)
 class PrunedRecord:
-    """What pruning one run bought: the content of `pruned.json`.
+    """Gains of pruning one run: the content of `pruned.json`.
 
     Attributes:
       threshold: of |gamma|, below which a filter is inactive.

@@ -1,4 +1,4 @@
-"""What stands in `results.csv`: one typed row per run, in the paper's units.
+"""Rows of `results.csv`: one typed row per run, in the paper's units.
 
 Errors and sparsity are in percent with two decimals, losses with four, strengths as the paper
 writes them (1e-03). The layer columns c1 ... cN are as many as the deepest network in the file has.
@@ -74,19 +74,19 @@ class RunResult:
 
 
 def columns(rows: Iterable[RunResult]) -> tuple[str, ...]:
-    """The column names for these rows, wide enough for the deepest network among them."""
+    """List the column names for these rows, wide enough for the deepest network among them."""
     depth = max((len(row.layers) for row in rows), default=0)
     return (*BEFORE_LAYERS, *(f"c{i}" for i in range(1, depth + 1)), *AFTER_LAYERS)
 
 
 def encode_row(row: RunResult) -> dict[str, str]:
-    """Column -> text for one row; what is unknown is ''."""
+    """Write one row as column -> text; what is unknown is ''."""
     cells = {name: _cell(name, getattr(row, name)) for name in (*BEFORE_LAYERS, *AFTER_LAYERS)}
     return cells | {f"c{i}": _cell("c", pct) for i, pct in enumerate(row.layers, start=1)}
 
 
 def decode_row(cells: Mapping[str, str]) -> RunResult:
-    """The inverse of `encode_row`, up to the decimals that it keeps."""
+    """Undo `encode_row`, up to the decimals that it keeps."""
     layers = []
     while cells.get(f"c{len(layers) + 1}"):
         layers.append(number(cells[f"c{len(layers) + 1}"]))
@@ -99,7 +99,7 @@ def decode_row(cells: Mapping[str, str]) -> RunResult:
 
 
 def encode_results(rows: Sequence[RunResult]) -> str:
-    """The text of `results.csv`."""
+    """Write the text of `results.csv`."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns(rows), restval="", lineterminator="\n")
     writer.writeheader()
@@ -108,7 +108,7 @@ def encode_results(rows: Sequence[RunResult]) -> str:
 
 
 def decode_results(text: str) -> list[RunResult]:
-    """The rows in the text of a `results.csv`.
+    """Read the rows in the text of a `results.csv`.
 
     Raises:
       UserError: a column is missing or a cell cannot be read; names it.
@@ -128,12 +128,16 @@ def decode_results(text: str) -> list[RunResult]:
 
 
 def write_results(path: Path, rows: Sequence[RunResult]) -> None:
-    """Replaces `results.csv`; call it with all rows so far after each run."""
+    """Replace `results.csv`; call it with all rows so far after each run."""
     write_atomically(path, encode_results(rows).encode())
 
 
 def read_results(path: Path) -> list[RunResult]:
-    """The rows of `results.csv`; none when there is no file."""
+    """Read the rows of `results.csv`; none when there is no file.
+
+    Raises:
+      UserError: it is damaged; names the file and the place.
+    """
     if not path.exists():
         return []
     try:

@@ -1,10 +1,9 @@
-"""Has this very run been trained before, for another table? A store of finished runs answers.
+"""Store of finished runs: what one table has trained, another need not train again.
 
-One folder an entry, `<store>/<key>/`, with the files that a run's seal covers and the seal itself.
-The key is a digest of what the run was asked for and of its data (`key`): not of its name, its
-labels or its timings, for two tables may call the same run by different names. What is taken out
-gets the name and the variant that it has in the grid at hand. Nothing is trusted unread: an entry
-that is not what was written, or not of this key, is named on stderr and passed over.
+Each entry is a folder, `<store>/<key>/`, with a run's record and the files that it covers. The key
+is a digest of the run's settings and data, not of its name, labels or timings: two tables may call
+one run by different names. A run that is taken out gets its name and variant in the new table.
+Every entry is verified when it is read: a damaged one is named on stderr and passed over.
 
 Entries appear whole, by renaming a folder; two processes may share a store.
 """
@@ -30,10 +29,10 @@ NOT_IDENTITY = ("labels", "latency_seconds")
 
 
 def key(settings: Mapping[str, Any], data: Sequence[str]) -> str:
-    """What a run is: a digest of its settings and of its data, whatever grid it stands in.
+    """Compute a run's identity: a digest of its settings and data, whatever grid it stands in.
 
     Args:
-      settings: the fields of `settings.Run`; labels and the time spent on latencies are left out.
+      settings: the fields of its `RunConfig`; labels and the time spent on latencies are left out.
       data: digests of the arrays (or of the records) that it is trained and tested on.
 
     Example:
@@ -49,9 +48,9 @@ def keep(store: Path, folder: Path, *, key: str, of: str) -> bool:
 
     Args:
       store: the store's folder; made if there is none.
-      folder: the run's, sealed.
-      key: what the run is, by `key`.
-      of: the digest of settings that its seal was written with.
+      folder: that of the finished run.
+      key: the run's identity.
+      of: the digest of settings that its record was written with.
 
     Returns:
       Whether the store holds the run now. A store that cannot be written to is named on stderr:
@@ -77,10 +76,10 @@ def fetch(store: Path, folder: Path, *, key: str, of: str, name: str, variant: s
 
     Args:
       store: the store's folder; it need not exist.
-      folder: the run's, in the workdir at hand. What stands there is replaced, so ask only for
-        runs that are not finished; checkpoints of an unfinished one go.
-      key: what the run is, by `key`.
-      of: the digest of settings that the workdir's own seal is to have.
+      folder: the run's, in the workdir. It is replaced with all that it holds, checkpoints too:
+        ask only for runs that are not finished.
+      key: the run's identity.
+      of: the digest of settings that the new record gets.
       name: the run's name in this grid, and in its row and lines of history.
       variant: the run's variant in this grid.
 
@@ -113,7 +112,7 @@ def _wrong(entry: Path, key: str) -> str:
 def _place(
     source: Path, target: Path, *, of: str, then: str, change: Callable[[RunResult], RunResult]
 ) -> bool:
-    """A sealed folder's copy at another place, sealed anew; it appears whole or not at all."""
+    """Copy a finished run to another place with a new record; it appears whole or not at all."""
     record = completion.read_run_record(source, of=of)
     if record is None:
         return False
