@@ -18,7 +18,7 @@ from sparsity_jax import report
 from sparsity_jax.errors import UserError
 from sparsity_jax.report import loading as workdir
 from sparsity_jax.report.figures.registry import DRAWINGS
-from sparsity_jax.report.page import page
+from sparsity_jax.report.page import page, sections
 from sparsity_jax.report.page import slider as evolution
 from sparsity_jax.storage import completion as completion
 
@@ -79,7 +79,7 @@ def test_the_page_asks_nothing_of_the_network(built: Path) -> None:
     text = (built / "report.html").read_text()
     elements = outline(text).elements
     places = [attrs.get(name) for _, attrs in elements for name in ("src", "href", "srcset")]
-    assert all(place.startswith("data:") for place in places if place)
+    assert all(place.startswith(("data:", "#")) for place in places if place)
     policies = [attrs["content"] or "" for tag, attrs in elements if "http-equiv" in attrs]
     assert [policy.partition(";")[0] for policy in policies] == ["default-src 'none'"]
 
@@ -91,6 +91,22 @@ def test_the_page_tells_numbers_of_results_csv(built: Path) -> None:
     assert f'data-value="{row.test_error:.6g}"' in text
     assert "python -m sparsity_jax.main --config=configs/quickstart.py" in text
     assert "diverged" in text
+
+
+def test_links_lead_to_the_sections_that_there_are(built: Path) -> None:
+    elements = outline((built / "report.html").read_text()).elements
+    sections = [attrs["id"] for tag, attrs in elements if tag == "section"]
+    links = [(attrs["href"] or "").removeprefix("#") for tag, attrs in elements if tag == "a"]
+    assert links == sections
+    assert {"results", "figures", "again"} < set(links)
+
+
+def test_badges_tell_length_and_seeds(tmp_path: Path, without_figures: None) -> None:
+    fakes = [dataclasses.replace(fake_workdir.QUICKSTART[0], seed=seed) for seed in (0, 1)]
+    fake_workdir.write(tmp_path, tuple(fakes), evaluations=4)
+    assert sections.badges(workdir.load(tmp_path)) == ["6,000 steps", "2 seeds each"]
+    text = report.build(tmp_path).read_text()
+    assert "<li>2 seeds each</li>" in text
 
 
 def test_building_twice_gives_the_same_bytes(built: Path, without_figures: None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -21,36 +21,69 @@ from sparsity_jax.report.page import gains, paper, sections, slider
 from sparsity_jax.report.page.html import render
 
 MOST_NOTES = 12  # that stand open on the page
+# A section's id -> what links to it say, and the parts of which one must have content.
+SECTIONS = {
+    "results": ("Results",),
+    "pruning": ("Before and after pruning", "pruning"),
+    "gains": ("What it buys", "gains"),
+    "layers": ("Sparsity by layer", "layers"),
+    "deaths": ("When filters died", "deaths"),
+    "evolution": ("Gamma and beta", "slider"),
+    "paper": ("Beside the paper", "claims", "comparison", "own_tables"),
+    "figures": ("Figures", "figures"),
+    "again": ("Run it again",),
+}
 
 
 def page(records: Records, rendered: Sequence[Rendered]) -> str:
     """The text of `report.html` for these records and their rendered figures."""
     script, moving = _asset("page.js"), slider.payload(records)
+    content = _content(records, rendered, slider=bool(moving["runs"]))
     return render(
         "page.html",
+        **content,
+        contents=_contents(content),
         policy=_policy(script),
         style=Markup(_asset("page.css")),
         script=Markup(script),
         data=Markup(embedded(moving)),
         name=records.name,
-        lede=sections.lede(records),
-        problems=records.problems,
-        results=sections.results(records),
-        notes=sections.notes(records),
+        badges=sections.badges(records),
         most_notes=MOST_NOTES,
-        pruning=sections.pruning_table(records),
-        kept_layers=sections.kept_layers(records),
-        gains=gains.gains_table(records),
-        gains_said=gains.said(records),
-        layers=sections.layer_table(records),
-        deaths=sections.deaths(records),
-        slider=bool(moving["runs"]),
-        claims=paper.claims(records),
-        comparison=paper.comparison(records),
-        own_tables=paper.own_tables(records),
-        figures=sections.figures(rendered),
-        again=sections.again(records),
     )
+
+
+def _content(records: Records, rendered: Sequence[Rendered], *, slider: bool) -> Mapping[str, Any]:
+    """What the sections show, by the names that the template has for it."""
+    return {
+        "lede": sections.lede(records),
+        "problems": records.problems,
+        "results": sections.results(records),
+        "notes": sections.notes(records),
+        "pruning": sections.pruning_table(records),
+        "kept_layers": sections.kept_layers(records),
+        "gains": gains.gains_table(records),
+        "gains_said": gains.said(records),
+        "layers": sections.layer_table(records),
+        "deaths": sections.deaths(records),
+        "slider": slider,
+        "claims": paper.claims(records),
+        "comparison": paper.comparison(records),
+        "own_tables": paper.own_tables(records),
+        "figures": sections.figures(rendered),
+        "again": sections.again(records),
+    }
+
+
+def _contents(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(id, title) of the sections that the page will have, in order."""
+    present = {name for name, value in content.items() if getattr(value, "lines", value)}
+    always = {"results", "again"}
+    return [
+        (section, title)
+        for section, (title, *parts) in SECTIONS.items()
+        if section in always or present & set(parts)
+    ]
 
 
 def embedded(data: Any) -> str:

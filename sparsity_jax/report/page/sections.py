@@ -43,6 +43,20 @@ def lede(records: Records) -> str:
     return " ".join(filter(None, [said, f"{', '.join(bad)}." if bad else "", _finding(records)]))
 
 
+def badges(records: Records) -> list[str]:
+    """How long and how often the runs were trained, a few words each."""
+    steps = sorted({row.steps for row in records.rows if row.status == "finished"})
+    if not steps:
+        return []
+    length = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}"
+    seeds = sorted({len(group.finished) for group in groups(records.rows) if group.finished})
+    count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    said = [f"{length} steps", f"{count} seed{'' if seeds[-1] == 1 else 's'} each"]
+    if records.scale != 1:
+        said.append(f"length × {records.scale:g}")
+    return said
+
+
 def _finding(records: Records) -> str:
     finished = [row for row in records.rows if row.status == "finished"]
     known = [row for row in finished if not math.isnan(row.sparsity_gamma + row.test_error)]

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
+from sparsity_jax.config.calibration import CANDIDATES
 from sparsity_jax.report import tables
 from sparsity_jax.report.aggregate import spread
 from sparsity_jax.report.paper.calibration import FITTED, FULL_STEPS, Entry, parts, targets
@@ -16,10 +17,12 @@ SHOWN = (  # column, title, decimals
     ("test_error", "error %", 1),
     ("sparsity_gamma", "inactive %", 0),
 )
+DIAGNOSES = {each.name for each in CANDIDATES if each.diagnosis}  # can't be what the paper did
 RULE = (
     "Published → ours, mean over n seeds. distance: mean of |log2 of the train loss ratio| / 0.5, "
     "|test loss\nratio - 1| / 0.1, |error ratio - 1| / 0.05 and |difference of the inactive "
-    "filters in points| / 3. worst: the\nlarger of a candidate's two data sets."
+    "filters in points| / 3. worst: the\nlarger of a candidate's two data sets. A diagnosis "
+    "cannot be what the paper did."
 )
 
 
@@ -122,11 +125,12 @@ def table(ranked: Sequence[Score], *, lengths: bool = False) -> tables.Table:
 
 def _lines(score: Score, lengths: bool) -> list[tuple[tables.Cell, ...]]:
     found = []
+    note = "(diagnosis)" if score.candidate in DIAGNOSES else ""
     for dataset, target in targets().items():
         fit = score.fits.get(dataset)
         ours: Mapping[str, float] = fit.means if fit else dict.fromkeys(FITTED, math.nan)
         found.append((
-            tables.Cell(score.candidate),
+            tables.Cell(score.candidate, note=note),
             tables.Cell(dataset),
             *([tables.Cell(length_text(score.length))] if lengths else []),
             *(

@@ -125,6 +125,11 @@ def test_shortened_runs_stand_apart_with_their_share_and_are_not_averaged_with_f
     assert candidates.as_text(short).startswith("Of another length")
 
 
+def test_a_diagnosis_is_called_one():
+    assert "l2_2e-4 (diagnosis)" in candidates.as_text(_entries(_row(strength=2e-4)))
+    assert "diagnosis)" not in candidates.as_text(_entries(_row()))
+
+
 def test_seeds_are_averaged_and_an_experiment_counts_once():
     first, second = _row(test_error=13.0), _row(test_error=14.0, seed=1)
     again = dataclasses.replace(RECORD, commit="def")
