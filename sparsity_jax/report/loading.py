@@ -79,7 +79,7 @@ class Records:
 
 
 def load(workdir: Path, *, budget: int = 800_000) -> Records:
-    """Reads the files of a workdir.
+    """Read the files of a workdir.
 
     Args:
       workdir: the folder; any of its files may be missing.

@@ -68,7 +68,7 @@ def write(
     filters: tuple[int, ...] = FILTERS,
     universality: bool = False,
 ) -> list[RunResult]:
-    """Writes the workdir of `fakes` and returns its rows."""
+    """Write the workdir of `fakes` and returns its rows."""
     workdir.mkdir(parents=True, exist_ok=True)
     rows = [
         _write_run(workdir, fake, evaluations, filters, universality=universality) for fake in fakes

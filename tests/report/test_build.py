@@ -27,7 +27,7 @@ VOID = {"meta", "link", "input", "img", "source", "br", "wbr"}
 
 
 class Outline(HTMLParser):
-    """Collects elements and their attributes, and checks that they nest."""
+    """Collect elements and their attributes, and checks that they nest."""
 
     def __init__(self) -> None:
         super().__init__()

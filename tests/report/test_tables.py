@@ -1,4 +1,4 @@
-"""Do the tables say what the rows say, and are seeds averaged as stated?"""
+"""Tables say what the rows say, in every form, and average seeds as stated."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_markdown_and_html_escape_names() -> None:
 
 def as_html(made: tables.Table) -> str:
     """The table as the page has it."""
-    return render("claims.html", made=made, untested="")
+    return render("claims.html", made=made, untested="", length="")
 
 
 def test_what_all_runs_share_is_said_once_above() -> None:

@@ -13,6 +13,7 @@ from sparsity_jax.report.aggregate import Spread, groups, run_labels, shared_tex
 from sparsity_jax.report.figures.filters import alive_runs
 from sparsity_jax.report.figures.registry import Rendered
 from sparsity_jax.report.loading import Records
+from sparsity_jax.report.paper.length import banner
 from sparsity_jax.report.tables import Cell, Column, Table
 from sparsity_jax.sparsity.dynamics import fates
 from sparsity_jax.storage.pruned import PrunedRecord
@@ -52,9 +53,7 @@ def badges(records: Records) -> list[str]:
     seeds = sorted({len(group.finished) for group in groups(records.rows) if group.finished})
     count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     said = [f"{length} steps", f"{count} seed{'' if seeds[-1] == 1 else 's'} each"]
-    if records.scale != 1:
-        said.append(f"length × {records.scale:g}")
-    return said
+    return [*said, *filter(None, [banner(records)])]
 
 
 def _finding(records: Records) -> str:

@@ -10,6 +10,7 @@ from sparsity_jax.config.calibration import CANDIDATES
 from sparsity_jax.report import tables
 from sparsity_jax.report.aggregate import spread
 from sparsity_jax.report.paper.calibration import FITTED, FULL_STEPS, Entry, parts, targets
+from sparsity_jax.report.paper.length import length_text
 
 SHOWN = (  # column, title, decimals
     ("train_loss", "train loss", 2),
@@ -132,7 +133,7 @@ def _lines(score: Score, lengths: bool) -> list[tuple[tables.Cell, ...]]:
         found.append((
             tables.Cell(score.candidate, note=note),
             tables.Cell(dataset),
-            *([tables.Cell(length_text(score.length))] if lengths else []),
+            *([tables.Cell(length_text([score.length / FULL_STEPS]))] if lengths else []),
             *(
                 tables.Cell(
                     f"{target.printed[name]} → {tables.number_text(ours[name], decimals)}",
@@ -145,16 +146,3 @@ def _lines(score: Score, lengths: bool) -> list[tuple[tables.Cell, ...]]:
             tables.number_cell(score.distance, 2),
         ))  # fmt: skip
     return found
-
-
-def length_text(steps: int) -> str:
-    """How a run's length relates to the paper's.
-
-    Example:
-      >>> length_text(48_750), length_text(FULL_STEPS), length_text(812_500)
-      ('shortened to 12 %', 'full', 'lengthened to 200 %')
-    """
-    if steps == FULL_STEPS:
-        return "full"
-    word = "shortened" if steps < FULL_STEPS else "lengthened"
-    return f"{word} to {100 * steps / FULL_STEPS:.3g} %"

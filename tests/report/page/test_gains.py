@@ -8,8 +8,8 @@ import pytest
 from sparsity_jax.report import loading as workdir
 from sparsity_jax.report import tables
 from sparsity_jax.report.figures import filters as figure_alive
-from sparsity_jax.report.figures import low_gradient, style
 from sparsity_jax.report.figures import speedup as figure_gains
+from sparsity_jax.report.figures import style
 from sparsity_jax.report.page import gains, page, sections
 from sparsity_jax.storage.pruned import FileSizes, Latency
 
@@ -84,17 +84,3 @@ def test_alive_curves_end_at_the_measured_sparsity(records):
         ends = [line.get_ydata()[-1] for line in axes.lines]
         assert ends == pytest.approx([100 - 100 * mask.mean() for mask in masks])
     assert len(sections.deaths(made)) == len(runs)
-
-
-def test_the_low_gradient_figure_shows_the_papers_contrast(tmp_path):
-    """Adam with L2 goes to zero in the time in which weight decay and SGD hardly move."""
-    end = {
-        kind: np.median(low_gradient.paths(*kind)[-1])
-        for kind in (("adam", "l2"), ("adam", "wd"), ("sgd", "l2"))
-    }
-    assert end["adam", "l2"] < 1e-2
-    assert min(end["adam", "wd"], end["sgd", "l2"]) > 3 * end["adam", "l2"]
-    assert low_gradient.main([f"--out={tmp_path / 'figure.png'}"]) == 0
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
-    (tmp_path / "file").touch()
-    assert low_gradient.main([f"--out={tmp_path / 'file' / 'x.png'}"]) == 2
