@@ -159,13 +159,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _local_options(parser: argparse.ArgumentParser) -> None:
     help_ = "shares at the same time (default: one per four cores; 1 where an accelerator is)"
-    parser.add_argument("--at-once", type=_positive, help=help_)
+    parser.add_argument("--at-once", "--at_once", type=_positive, help=help_)
 
 
 def _ray_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", help="of the cluster, or auto (default: Ray on this machine)")
-    parser.add_argument("--cpus-per-share", type=float, default=1.0, help="default 1")
-    parser.add_argument("--gpus-per-share", type=float, default=0.0, help="default 0: it sees none")
+    parser.add_argument(
+        "--cpus-per-share", "--cpus_per_share", type=float, default=1.0, help="default 1"
+    )
+    parser.add_argument(
+        "--gpus-per-share",
+        "--gpus_per_share",
+        type=float,
+        default=0.0,
+        help="default 0: it sees none",
+    )
 
 
 def _slurm_options(parser: argparse.ArgumentParser) -> None:

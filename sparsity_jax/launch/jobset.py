@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+import string
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import yaml
+from pathlib import Path
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.launch.retrying import WRONG_INPUT
 
 V5E = "tpu-v5-lite-podslice"
-_SECONDS_TO_STOP = 120  # for the compiled call to end and a checkpoint to be committed
-_NAME = "train"
+_TEMPLATE = Path(__file__).with_name("jobset.yaml")
 
 
 @dataclass(frozen=True)
@@ -62,63 +62,12 @@ def manifest(command: Sequence[str], shares: int, retries: int, ask: Resources) 
         apiVersion: jobset.x-k8s.io/v1alpha2
     """
     _check(ask)
-    job = {
-        "completionMode": "Indexed",
-        "completions": shares,
-        "parallelism": shares,
-        "backoffLimitPerIndex": retries,
-        "podFailurePolicy": {
-            "rules": [
-                {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
-                {
-                    "action": "FailIndex",
-                    "onExitCodes": {
-                        "containerName": _NAME,
-                        "operator": "In",
-                        "values": [WRONG_INPUT],
-                    },
-                },
-            ]
-        },
-        "template": {"spec": _pod(command, shares, ask)},
-    }
-    jobset = {
-        "apiVersion": "jobset.x-k8s.io/v1alpha2",
-        "kind": "JobSet",
-        "metadata": {"name": ask.name},
-        "spec": {
-            # Shares do not know of each other: with host names GKE would announce their pods to
-            # one another as the hosts of one slice.
-            "network": {"enableDNSHostnames": False},
-            "failurePolicy": {"maxRestarts": 0},  # of all shares together; the Job retries each
-            "replicatedJobs": [{"name": "shares", "replicas": 1, "template": {"spec": job}}],
-        },
-    }
-    return yaml.safe_dump(jobset, sort_keys=False)
-
-
-def _pod(command: Sequence[str], shares: int, ask: Resources) -> Mapping[str, Any]:
     line = f'exec {shlex.join(command)} --share="$JOB_COMPLETION_INDEX/{shares}"'
-    chips = {"google.com/tpu": ask.tpus}
-    return {
-        "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": _SECONDS_TO_STOP,
-        "nodeSelector": {
-            "cloud.google.com/gke-tpu-accelerator": ask.accelerator,
-            "cloud.google.com/gke-tpu-topology": ask.topology,
-        },
-        "containers": [
-            {
-                "name": _NAME,
-                "image": ask.image,
-                "command": ["sh", "-c", line],  # exec: SIGTERM reaches the training itself
-                "env": [{"name": "PYTHONUNBUFFERED", "value": "1"}],
-                "resources": {"requests": chips, "limits": dict(chips)},
-                "volumeMounts": [{"name": "workdir", "mountPath": ask.mount}],
-            }
-        ],
-        "volumes": [{"name": "workdir", "persistentVolumeClaim": {"claimName": ask.claim}}],
-    }
+    given = {**dataclasses.asdict(ask), "line": line, "shares": shares, "retries": retries}
+    given["wrong_input"] = WRONG_INPUT
+    # Every JSON value is one of YAML too, with quotes where they are needed.
+    values = {name: json.dumps(value, ensure_ascii=False) for name, value in given.items()}
+    return string.Template(_TEMPLATE.read_text()).substitute(values)
 
 
 def _check(ask: Resources) -> None:

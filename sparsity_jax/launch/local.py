@@ -1,4 +1,7 @@
-"""Shares as processes of this machine, some at once."""
+"""Shares as processes of this machine, some at once.
+
+Not by submitit: its local executor starts all jobs at once and does not retry one that crashes.
+"""
 
 from __future__ import annotations
 

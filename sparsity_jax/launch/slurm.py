@@ -1,4 +1,8 @@
-"""SLURM script that trains the shares as a job array."""
+"""SLURM script that trains the shares as a job array.
+
+Not by submitit: it submits pickled functions by itself, hands out no script to read and to pipe,
+watches them through SLURM's accounting, and tries again only after a time limit, not after a crash.
+"""
 
 from __future__ import annotations
 

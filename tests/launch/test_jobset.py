@@ -59,6 +59,17 @@ def test_a_pod_trains_the_share_of_its_index(work):
     assert [line[1] for line in work.events("end")] == ["2"]
 
 
+@pytest.mark.parametrize("image", ["registry/train:1", "@sha: #1", "yes", 'it\'s "quoted" $HOME'])
+def test_every_value_comes_back_as_it_was_given(image):
+    ask = Resources("on", image=image, claim="null", mount="/1: 2", accelerator="0x10")
+    spec = job(manifest(["train"], 2, 0, ask))["template"]["spec"]
+    (container,), (volume,) = spec["containers"], spec["volumes"]
+    assert container["image"] == image
+    assert container["volumeMounts"][0]["mountPath"] == "/1: 2"
+    assert volume["persistentVolumeClaim"]["claimName"] == "null"
+    assert spec["nodeSelector"]["cloud.google.com/gke-tpu-accelerator"] == "0x10"
+
+
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [

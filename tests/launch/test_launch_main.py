@@ -24,8 +24,9 @@ def fake(work, monkeypatch):
     return work
 
 
-def test_local_runs_all_shares_and_says_so(fake, capsys):
-    assert command.main(["local", "--shares=2", "--at-once=2", "--", "--workdir=w"]) == 0
+@pytest.mark.parametrize("flag", ["--at-once=2", "--at_once=2"])
+def test_local_runs_all_shares_and_says_so(fake, capsys, flag):
+    assert command.main(["local", "--shares=2", flag, "--", "--workdir=w"]) == 0
     fake.assert_each_unit_was_done_once(shares=2, units=2)
     said = capsys.readouterr().out
     assert "share 1 of 2: finished" in said
