@@ -117,6 +117,18 @@ class RunConfig:
 
     data: str = setting("renderings", "data set; `python -m sparsity_jax.data --help` lists them")
     renderings: tuple[tuple[str, Any], ...] = setting((), "the built-in data", nested=Renderings)
+    resize: int = setting(
+        0,
+        "folder:PATH: pixels along each side; 0: as stored",
+        check=at_least(0),
+        variant="resize={}",
+    )
+    test_fraction: float = setting(
+        0.0,
+        "folder:PATH without a test split: part of each class that is held out",
+        check=_fraction_problem,
+        variant="test_fraction={:g}",
+    )
     network: str = setting("BasicNet", "what is trained", choices=NETWORKS)
     width: str = setting(
         FULL_WIDTH,

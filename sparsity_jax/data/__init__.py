@@ -28,6 +28,8 @@ def load(
     manual_dir: Path | None = None,
     allow_unverified: bool = False,
     skip_unreadable: bool = False,
+    resize: int = 0,
+    test_fraction: float = 0.0,
     progress: bool = True,
 ) -> Dataset:
     """Load a data set that fits in memory, preparing and caching it on first use.
@@ -41,6 +43,8 @@ def load(
         manual_dir: where official archives may lie, by default `data_dir`/manual.
         allow_unverified: use an archive found there whatever its checksum.
         skip_unreadable: leave out images that cannot be decoded, and count them.
+        resize: for folders: make every image so many pixels wide and high, if above 0.
+        test_fraction: for folders without a test split: hold out so much of every class.
         progress: show a bar while preparing.
 
     Returns:
@@ -55,6 +59,8 @@ def load(
     """
     root = Path(data_dir).expanduser() if data_dir else default_data_dir()
     kind, _, rest = source.partition(":")
+    if kind != "folder" and (resize or test_fraction):
+        raise UserError(f"resize and test_fraction are valid for folder:PATH, not for {source}")
     if source == "renderings":
         from sparsity_jax.data.renderings import (
             dataset as built_in,  # trimesh takes a second to import
@@ -67,6 +73,8 @@ def load(
         return folder.load(
             Path(rest),
             cache_dir=root / "folder",
+            resize=resize,
+            test_fraction=test_fraction,
             skip_unreadable=skip_unreadable,
             progress=progress,
         )
@@ -97,6 +105,8 @@ def open_source(
     manual_dir: Path | None = None,
     allow_unverified: bool = False,
     skip_unreadable: bool = False,
+    resize: int = 0,
+    test_fraction: float = 0.0,
     device_bytes: int = DEVICE_BYTES,
     progress: bool = True,
 ) -> Dataset | Stream:
@@ -112,6 +122,8 @@ def open_source(
         manual_dir: where official archives may lie.
         allow_unverified: use an archive found there whatever its checksum.
         skip_unreadable: leave out unreadable images, and count them.
+        resize: for folders: pixels along a side.
+        test_fraction: for folders without a test split.
         device_bytes: of training pixels that may live on the device.
         progress: show bars.
 
@@ -126,7 +138,7 @@ def open_source(
         "skip_unreadable": skip_unreadable,
     }
     kind, _, rest = source.partition(":")
-    if source == "imagenet2012" or (kind == "tfds" and rest):
+    if (source == "imagenet2012" or (kind == "tfds" and rest)) and not (resize or test_fraction):
         from sparsity_jax.data.sources import official
         from sparsity_jax.data.sources import tfds_arrays as prepared
         from sparsity_jax.data.sources import tfds_stream as records
@@ -144,9 +156,10 @@ def open_source(
                 )
             name = rest.partition(":")[0]
             return records.open_stream(
-                folder, name=prepared.PUBLISHED_NAMES.get(name, name), **where
+                folder, name=prepared.PUBLISHED_NAMES.get(name, name), sort=True, **where
             )
-    dataset = load(source, data_dir=root, renderings=renderings, progress=progress, **options)
+    options |= {"resize": resize, "test_fraction": test_fraction, "progress": progress}
+    dataset = load(source, data_dir=root, renderings=renderings, **options)
     return dataset if dataset.train_images.nbytes <= device_bytes else Stream.of(dataset)
 
 

@@ -1,4 +1,4 @@
-"""Commands on data sets: `python -m sparsity_jax.data show | prepare SOURCE`."""
+"""Commands on data sets: `python -m sparsity_jax.data show | prepare | check SOURCE`."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sparsity_jax.data import SOURCES, default_data_dir, load
+from sparsity_jax.data import SOURCES, default_data_dir, facts, load
 from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.errors import UserError
 
@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `python -m sparsity_jax.data`; by default those of the process.
 
     Returns:
-        Exit code: 0, or 2 after a one-line message about wrong input.
+        Exit code: 0; 1 when a checked set is not the published one; 2 after a one-line message
+        about wrong input.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -31,13 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "imagenet2012 is too large to show; valid: `python -m sparsity_jax.data prepare"
                 " imagenet2012`, or another data set"
             )
-        dataset = load(
-            options.source,
-            data_dir=options.data_dir,
-            manual_dir=options.manual_dir,
-            allow_unverified=options.allow_unverified,
-            skip_unreadable=options.skip_unreadable,
-        )
+        if options.command == "check":
+            return _check(options)
+        dataset = _load(options)
         if options.command == "show":
             print(summary(dataset))
             print(f"contact sheet: {_write_sheet(dataset, options.out)}")
@@ -75,6 +72,37 @@ def summary(dataset: Dataset) -> str:
     for name, train, test in zip(dataset.class_names, *counts, strict=True):
         lines.append(f"{name:<{width}}  {train:>5}  {test:>4}")
     return "\n".join(lines)
+
+
+def _load(options: argparse.Namespace) -> Dataset:
+    return load(
+        options.source,
+        data_dir=options.data_dir,
+        manual_dir=options.manual_dir,
+        allow_unverified=options.allow_unverified,
+        skip_unreadable=options.skip_unreadable,
+        resize=options.resize,
+        test_fraction=options.test_fraction,
+    )
+
+
+def _check(options: argparse.Namespace) -> int:
+    """Compares a set with what is known of the published one; exit code 0 where all is equal."""
+    known = facts.FACTS.get(options.source)
+    if known is None:
+        raise UserError(f"nothing is known of {options.source!r}; valid: {', '.join(facts.FACTS)}")
+    found = facts.facts_of(_load(options))
+    if known.gray is not None:
+        from sparsity_jax.data.sources.official import gray_files  # slow to import
+
+        root = options.data_dir or default_data_dir()
+        found = found._replace(gray=gray_files(options.source, root))
+    different = facts.differing(found, known)
+    for name, value in found._asdict().items():
+        if value is not None:
+            told = f"expected {getattr(known, name)}" if name in different else "as expected"
+            print(f"{name}: {value}, {told}")
+    return 1 if different else 0
 
 
 def _size(dataset: Dataset) -> str:
@@ -142,6 +170,16 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out images that cannot be decoded, and count them",
     )
+    source.add_argument(
+        "--resize", type=int, default=0, metavar="SIDE", help="folders: make all images SIDE x SIDE"
+    )
+    source.add_argument(
+        "--test_fraction",
+        type=float,
+        default=0.0,
+        metavar="PART",
+        help="folders without a test split: hold out so much of every class, such as 0.2",
+    )
     show = commands.add_parser(
         "show", parents=[source], help="write a contact sheet PNG, print counts and constants"
     )
@@ -152,6 +190,11 @@ def _parser() -> argparse.ArgumentParser:
         "prepare",
         parents=[source],
         help="download and decode ahead of training; also takes imagenet2012",
+    )
+    commands.add_parser(
+        "check",
+        parents=[source],
+        help=f"compare with the published set: {', '.join(facts.FACTS)}",
     )
     return parser
 

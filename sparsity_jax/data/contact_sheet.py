@@ -10,7 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sparsity_jax.data.dataset import Dataset
 
+MAX_SIDE = 2000  # pixels of the whole sheet
 _MARGIN = 4
+_LARGEST = 160  # pixels along a side of a shown image
+_LONGEST_NAME = 28
 
 
 def contact_sheet(dataset: Dataset, *, columns: int = 10, cell: int = 64) -> Image.Image:
@@ -20,10 +23,11 @@ def contact_sheet(dataset: Dataset, *, columns: int = 10, cell: int = 64) -> Ima
         dataset: gray or colour.
         columns: images per class at most; a class with fewer leaves its row short.
         cell: smallest side of a shown image in pixels; smaller images are enlarged by whole
-            factors, without smoothing.
+            factors, without smoothing. Very large ones are made smaller.
 
     Returns:
-        An RGB picture.
+        An RGB picture of at most MAX_SIDE pixels a side. Of more classes than fit, some are shown,
+        evenly spaced, and a last line says how many there are.
 
     Example:
         >>> images, labels = np.zeros((2, 8, 8, 1), np.uint8), np.array([0, 1], np.int32)
@@ -31,26 +35,52 @@ def contact_sheet(dataset: Dataset, *, columns: int = 10, cell: int = 64) -> Ima
         ...               columns=1, cell=8).mode
         'RGB'
     """
-    height, width, _ = dataset.image_shape
-    zoom = max(1, -(-cell // max(height, width)))
-    row, column = height * zoom + _MARGIN, width * zoom + _MARGIN
-    columns = min(columns, int(np.bincount(dataset.train_labels).max()))
+    height, width = _shown_size(dataset, cell)
+    row, column = height + _MARGIN, width + _MARGIN
     # Pillow's own font knows English letters only; matplotlib brings one that knows more.
     fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     font = ImageFont.truetype(fonts / "DejaVuSans.ttf", size=12)
-    left = _MARGIN * 2 + int(max(font.getlength(name) for name in dataset.class_names))
-    sheet = Image.new("RGB", (left + columns * column, dataset.classes * row + _MARGIN), "white")
+    names = [_shortened(name) for name in dataset.class_names]
+    left = _MARGIN * 2 + int(max(font.getlength(name) for name in names))
+    columns = min(
+        columns, int(np.bincount(dataset.train_labels).max()), (MAX_SIDE - left) // column
+    )
+    shown = _spread(np.arange(dataset.classes), (MAX_SIDE - _MARGIN) // row - 1)
+    more = "" if len(shown) == dataset.classes else f"{len(shown)} of {dataset.classes} classes"
+    size = left + columns * column, (len(shown) + bool(more)) * row + _MARGIN
+    sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
-    for label, name in enumerate(dataset.class_names):
-        top = _MARGIN + label * row
-        draw.text((_MARGIN, top + (row - _MARGIN) // 2), name, fill="black", font=font, anchor="lm")
+    for line, label in enumerate(shown):
+        top = _MARGIN + line * row
+        middle = top + (row - _MARGIN) // 2
+        draw.text((_MARGIN, middle), names[label], fill="black", font=font, anchor="lm")
         for place, index in enumerate(
             _spread(np.flatnonzero(dataset.train_labels == label), columns)
         ):
-            picture = Image.fromarray(_rgb(dataset.train_images[index]))
-            enlarged = picture.resize((width * zoom, height * zoom), Image.Resampling.NEAREST)
-            sheet.paste(enlarged, (left + place * column, top))
+            picture = _resized(Image.fromarray(_rgb(dataset.train_images[index])), width, height)
+            sheet.paste(picture, (left + place * column, top))
+    draw.text((_MARGIN, size[1] - row // 2), more, fill="black", font=font, anchor="lm")
     return sheet
+
+
+def _shown_size(dataset: Dataset, cell: int) -> tuple[int, int]:
+    """Height and width of a shown image."""
+    height, width, _ = dataset.image_shape
+    longest = max(height, width)
+    if longest > _LARGEST:
+        return max(1, height * _LARGEST // longest), max(1, width * _LARGEST // longest)
+    zoom = max(1, -(-cell // longest))
+    return height * zoom, width * zoom
+
+
+def _resized(picture: Image.Image, width: int, height: int) -> Image.Image:
+    smaller = width < picture.width or height < picture.height
+    how = Image.Resampling.BICUBIC if smaller else Image.Resampling.NEAREST
+    return picture.resize((width, height), how)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _spread(indices: np.ndarray, count: int) -> np.ndarray:

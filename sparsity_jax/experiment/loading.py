@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sparsity_jax import data
 from sparsity_jax.config.run_config import RunConfig
@@ -35,17 +35,27 @@ def load_runs(config: Mapping[str, Any], workdir: Workdir) -> list[Run]:
     return [dataclasses.replace(run, shard=workdir.shard) for run in made]
 
 
-def _data_key(config: RunConfig) -> tuple[str, tuple[tuple[str, Any], ...]]:
-    return config.data, config.renderings
+class _DataKey(NamedTuple):
+    """All that decides which images a run sees."""
+
+    name: str
+    renderings: tuple[tuple[str, Any], ...]
+    resize: int
+    test_fraction: float
 
 
-def _load(key: tuple[str, tuple[tuple[str, Any], ...]], config: Mapping[str, Any]) -> Loaded:
-    """A data set by name and rendering settings, as it is stored and as training reads it."""
-    name, renderings = key
+def _data_key(config: RunConfig) -> _DataKey:
+    return _DataKey(config.data, config.renderings, config.resize, config.test_fraction)
+
+
+def _load(key: _DataKey, config: Mapping[str, Any]) -> Loaded:
+    """A data set as it is stored and as training reads it."""
     source = data.open_source(
-        name,
+        key.name,
         data_dir=Path(config["data_dir"]) if config["data_dir"] else None,
-        renderings=dict(renderings),
+        renderings=dict(key.renderings),
+        resize=key.resize,
+        test_fraction=key.test_fraction,
         device_bytes=config["device_bytes"],
     )
     streams = isinstance(source, Stream)

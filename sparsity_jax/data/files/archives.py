@@ -103,20 +103,30 @@ def _named(path: Path) -> Iterator[None]:
         ) from error
 
 
-def list_folder(root: Path, tops: tuple[str, ...]) -> list[tuple[str, os.stat_result]]:
-    """All files below some folders of `root`, sorted, with '/' between the parts of their names.
-
-    Linked folders are followed, each folder once, so that a loop of links ends.
+class Listing(NamedTuple):
+    """What lies below a folder, sorted, with '/' between the parts of names.
 
     Args:
-        root: the folder that names are relative to.
-        tops: which of its folders to walk.
+        files: names and states.
+        folders: names, which end with '/'.
+        broken: links that lead nowhere.
+    """
+
+    files: list[tuple[str, os.stat_result]]
+    folders: list[str]
+    broken: list[str]
+
+
+def list_folder(root: Path) -> Listing:
+    """List all that lies below a folder.
+
+    Linked folders are followed, each folder once, so that a loop of links ends. Hidden folders and
+    `__MACOSX` are not entered.
 
     Raises:
         UserError: a folder that cannot be read.
     """
-    found, seen = [], set()
-    waiting = [top for top in tops if (root / top).is_dir()]
+    listing, seen, waiting = Listing([], [], []), set(), [""]
     try:
         while waiting:
             folder = waiting.pop()
@@ -125,13 +135,19 @@ def list_folder(root: Path, tops: tuple[str, ...]) -> list[tuple[str, os.stat_re
                 continue
             seen.add((identity.st_dev, identity.st_ino))
             for entry in sorted(os.scandir(root / folder), key=lambda each: each.name):
+                name = f"{folder}{entry.name}"
                 if entry.is_dir():
-                    waiting.append(f"{folder}/{entry.name}")
+                    listing.folders.append(f"{name}/")
+                    if not entry.name.startswith(".") and entry.name != "__MACOSX":
+                        waiting.append(f"{name}/")
                 elif entry.is_file():
-                    found.append((f"{folder}/{entry.name}", entry.stat()))
+                    listing.files.append((name, entry.stat()))
+                else:
+                    listing.broken.append(name)
     except OSError as error:
         raise UserError(f"folder {root} cannot be read: {error}") from error
-    return sorted(found, key=lambda each: each[0])
+    listing.files.sort(key=lambda each: each[0])
+    return listing._replace(folders=sorted(listing.folders), broken=sorted(listing.broken))
 
 
 def read_folder(root: Path, names: list[str]) -> Iterator[File]:
@@ -208,6 +224,7 @@ class _StrictHeader(tarfile.TarInfo):
             raise ValueError(f"{error} at byte {tarfile.offset}") from error
 
 
+# Which of its errors mean the end of the archive, tarfile tells only by this undocumented type.
 _HeaderError = tarfile.HeaderError
 _EndOfArchive: type[Exception] = vars(tarfile)["EOFHeaderError"]  # the type stubs lack it
 

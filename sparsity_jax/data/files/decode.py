@@ -1,13 +1,15 @@
-"""What are the pixels of an encoded image? PNG or JPEG bytes to uint8 arrays, in parallel."""
+"""Pixels of encoded images as they are stored, decoded in parallel."""
 
+import functools
 import io
 import logging
 import os
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import IO, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -16,10 +18,38 @@ from sparsity_jax.data.files.archives import File
 from sparsity_jax.errors import UserError
 
 MAX_PIXELS = 4096 * 4096  # beyond any training image; refuses decompression bombs before decoding
-_GRAY_MODES = ("1", "L", "LA")
+GRAY_MODES = ("1", "L", "LA", "La")
+_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 _CHUNK = 32  # files per task: a small image decodes faster than a task is handed over
 _log = logging.getLogger(__name__)
 _WORKERS = min(8, os.cpu_count() or 1)
+WAY_OUT = (
+    "replace it by a whole image, or remove it, or leave out all such images with"
+    " `python -m sparsity_jax.data prepare SOURCE --skip_unreadable`"
+)
+T = TypeVar("T")
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """The picture formats that are read, as far as this machine's Pillow knows them."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def opened(file: IO[bytes], max_pixels: int) -> Image.Image:
+    """Open a picture without decoding it.
+
+    Raises:
+        ValueError: of another format, or absurdly large.
+    """
+    try:
+        image = Image.open(file, formats=formats())
+    except Image.UnidentifiedImageError:
+        raise ValueError("of no known picture format") from None
+    if image.width * image.height > max_pixels:
+        raise ValueError(f"{image.width}x{image.height} pixels, more than {max_pixels}")
+    return image
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -28,7 +58,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     Transparency is dropped, palettes and CMYK become RGB, 16-bit gray keeps its upper 8 bits.
 
     Args:
-        data: a whole PNG or JPEG file.
+        data: a whole file of any of `formats()`.
         max_pixels: width times height beyond which it is refused undecoded.
 
     Returns:
@@ -38,13 +68,8 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         ValueError: it is damaged, of another format, or absurdly large.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ValueError(f"{width}x{height} pixels, more than {max_pixels}")
+        with opened(io.BytesIO(data), max_pixels) as image:
             return _pixels(image)
-    except Image.UnidentifiedImageError:
-        raise ValueError("neither PNG nor JPEG") from None
     except Exception as error:  # Pillow raises a dozen types on damaged bytes
         raise ValueError(str(error).split("\n", 1)[0] or type(error).__name__) from error
 
@@ -64,14 +89,35 @@ def decode_files(
     Raises:
         UserError: names the first file that cannot be decoded, unless they are skipped.
     """
-    waiting: deque[Future[list[tuple[File, np.ndarray]]]] = deque()
+    for file, pixels in in_threads(files, _decode_or_error):
+        if isinstance(pixels, ValueError):
+            if skipped is None:
+                raise UserError(
+                    f"image {file.name} cannot be read ({pixels}); {WAY_OUT}"
+                ) from pixels
+            skipped.append(file.name)
+        else:
+            yield file, pixels
+
+
+def in_threads(files: Iterable[File], function: Callable[[bytes], T]) -> Iterator[tuple[File, T]]:
+    """Apply a function to the bytes of files on several threads, in order, a few at a time.
+
+    Yields:
+        Each file without its bytes, and what the function returns for them.
+    """
+    waiting: deque[Future[list[tuple[File, T]]]] = deque()
     source = iter(files)
     pool = ThreadPoolExecutor(_WORKERS)
+
+    def apply(chunk: list[File]) -> list[tuple[File, T]]:
+        return [(file._replace(data=b""), function(file.data)) for file in chunk]
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             while chunk := list(islice(source, _CHUNK)):
-                waiting.append(pool.submit(_decode_chunk, chunk, skipped))
+                waiting.append(pool.submit(apply, chunk))
                 if len(waiting) > 2 * _WORKERS:
                     yield from waiting.popleft().result()
             while waiting:
@@ -88,33 +134,17 @@ def warn_of_skipped(names: list[str], source: str) -> None:
         _log.warning("%s: %s left out: %s", source, what, shown)
 
 
-def _decode_chunk(files: list[File], skipped: list[str] | None) -> list[tuple[File, np.ndarray]]:
-    decoded = []
-    for file in files:
-        try:
-            decoded.append((file._replace(data=b""), _decode_named(file)))
-        except UserError:
-            if skipped is None:
-                raise
-            skipped.append(file.name)
-    return decoded
-
-
-def _decode_named(file: File) -> np.ndarray:
+def _decode_or_error(data: bytes) -> np.ndarray | ValueError:
     try:
-        return decode(file.data)
+        return decode(data)
     except ValueError as error:
-        raise UserError(
-            f"image {file.name} cannot be read ({error}); replace it by a whole PNG or JPEG, or"
-            " remove it, or leave out all such images with `python -m sparsity_jax.data prepare"
-            " SOURCE --skip_unreadable`"
-        ) from error
+        return error
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I;16"):
         return (np.asarray(image) >> 8).astype(np.uint8)[..., None]
-    if image.mode in _GRAY_MODES:
+    if image.mode in GRAY_MODES:
         return np.asarray(_in_mode(image, "L"))[..., None]
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # Pillow warns when such a palette goes straight to RGB

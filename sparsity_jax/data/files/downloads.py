@@ -1,4 +1,8 @@
-"""Official archives from the manual folder or from their site, with a proven checksum."""
+"""Official archives from the manual folder or from their site, with a proven checksum.
+
+Not by pooch: it reads a file again for its checksum and says nothing off a terminal; the manual
+folder and the messages, which are most of this file, would stay.
+"""
 
 import hashlib
 import http.client
@@ -42,6 +46,7 @@ def obtain(
     *,
     manual_dir: Path,
     download_dir: Path,
+    name: str = "NAME",
     allow_unverified: bool = False,
     progress: bool = True,
 ) -> Path:
@@ -50,7 +55,9 @@ def obtain(
     Args:
         archive: which one.
         manual_dir: where a user may have put it under its official name.
-        download_dir: where downloads are kept; only whole, verified files get their name there.
+        download_dir: where downloads are kept, in the data folder; only whole, verified files get
+            their name there.
+        name: of the data set, for messages that say which command helps.
         allow_unverified: use a file of the manual folder whatever its checksum; for excerpts and
             repacked copies.
         progress: show a bar while downloading, and while the checksum of a big file is computed.
@@ -63,7 +70,8 @@ def obtain(
     """
     manual = manual_dir / archive.file
     if manual.is_file():
-        return _accept_manual(archive, manual, allow_unverified, progress)
+        command = f"prepare {name} --manual_dir {manual_dir} --data_dir {download_dir.parent}"
+        return _accept_manual(archive, manual, command, allow_unverified, progress)
     downloaded = download_dir / archive.file
     if downloaded.is_file():
         if _md5(downloaded, progress) == archive.md5:
@@ -76,14 +84,16 @@ def obtain(
     return downloaded
 
 
-def _accept_manual(archive: Archive, path: Path, allow_unverified: bool, progress: bool) -> Path:
+def _accept_manual(
+    archive: Archive, path: Path, command: str, allow_unverified: bool, progress: bool
+) -> Path:
     found = _md5(path, progress) if archive.md5 else None
     if found != archive.md5:
         if not allow_unverified:
             raise UserError(
                 f"{path} has MD5 {found}, the official file {archive.md5}: get it again from"
-                f" {archive.url}, or use it as it is with `python -m sparsity_jax.data prepare"
-                " NAME --allow_unverified`"
+                f" {archive.url}, or use it as it is with `python -m sparsity_jax.data {command}"
+                " --allow_unverified`"
             )
         _log.warning("%s is used although its MD5 is %s, not %s", path, found, archive.md5)
     return path

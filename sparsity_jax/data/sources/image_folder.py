@@ -1,10 +1,12 @@
-"""How do a user's own images become a data set? `folder:PATH`, a folder or an archive."""
+"""A user's own pictures as a data set: `folder:PATH`, a folder or an archive."""
 
+import functools
 import hashlib
+import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,46 +15,74 @@ from tqdm import tqdm
 
 from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.data.files.archives import File, list_folder, read_archive, read_folder
+from sparsity_jax.data.files.as_seen import Seen, scaled_to_bytes, see
 from sparsity_jax.data.files.cache import check_writable, read_cache, write_cache
-from sparsity_jax.data.files.decode import decode_files, warn_of_skipped
-from sparsity_jax.data.sources.folder_layout import EXPECTED, SPLITS, Place, class_names, place
+from sparsity_jax.data.files.decode import WAY_OUT, in_threads
+from sparsity_jax.data.sources import folder_layout, folder_remarks
+from sparsity_jax.data.sources.folder_layout import EXPECTED, SPLITS, Layout, Place
 from sparsity_jax.errors import UserError
 
 MAX_TOTAL_BYTES = 16 * 2**30  # of pixels; the set is held in memory
-_VERSION = "1"  # raise it when the same files would decode to other arrays
+_VERSION = "2"  # raise it when the same files would decode to other arrays
 _ARCHIVE_SUFFIX = re.compile(r"\.(zip|tar|tgz|txz|tbz2?|tar\.(gz|xz|bz2))$", re.IGNORECASE)
+_log = logging.getLogger(__name__)
 
 
-class RandomAccessSource(NamedTuple):
+class Options(NamedTuple):
+    """How pictures are read.
+
+    Args:
+        resize: above 0: make each so many pixels wide and high.
+        test_fraction: above 0: hold out so much of every class of a set without a test split.
+        skip_unreadable: leave out images that cannot be decoded.
+        progress: show a bar.
+    """
+
+    resize: int = 0
+    test_fraction: float = 0.0
+    skip_unreadable: bool = False
+    progress: bool = True
+
+
+class Container(NamedTuple):
     """A folder or archive, looked at but not read.
 
     Args:
         path: where it is.
-        names: its files, sorted; None for an archive, which is read in one pass.
+        layout: of a folder; None for an archive, whose names are known when it has been read.
         total: bytes to read.
         fingerprint: changes when its contents do.
     """
 
     path: Path
-    names: list[str] | None
+    layout: Layout | None
     total: int
     fingerprint: str
 
 
 def load(
-    path: Path, *, cache_dir: Path, skip_unreadable: bool = False, progress: bool = True
+    path: Path,
+    *,
+    cache_dir: Path,
+    resize: int = 0,
+    test_fraction: float = 0.0,
+    skip_unreadable: bool = False,
+    progress: bool = True,
 ) -> Dataset:
-    """Load `train/<class>/*` and `test/<class>/*` (PNG, JPEG), decoding them once.
+    """Load `train/<class>/*` and `test/<class>/*`, decoding the images once.
 
-    The decoded set is cached under the path, size and modification time of the archive, or of all
-    images of a folder. Classes and images are sorted by name, whatever order they are stored in.
+    All formats of `decode.formats()` are read. What is passed over is counted by kind in a
+    warning. The decoded set is cached under the path, size and modification time of the archive,
+    or of all images of a folder. Classes and images are sorted by name, whatever order they are
+    stored in. 16-bit gray is scaled by the range of the training images.
 
     Args:
-        path: a folder, or a .zip, .tar, .tar.gz, .tar.xz, .tar.bz2; an archive may wrap the two
-            folders in one more.
+        path: a folder, or a .zip, .tar, .tar.gz, .tar.xz, .tar.bz2; see `folder_layout.arrange`.
         cache_dir: where decoded sets are kept.
-        skip_unreadable: leave out images that cannot be decoded, and say in a warning how many;
-            the cached set is then used with or without this option.
+        resize: above 0: make every image so many pixels wide and high, antialiased.
+        test_fraction: above 0: hold out so much of every class of a set without a test split.
+        skip_unreadable: leave out images that cannot be decoded; the cached set is then used with
+            or without this option.
         progress: show a bar while decoding.
 
     Returns:
@@ -62,12 +92,18 @@ def load(
         UserError: nothing there, a wrong layout, an unreadable image, images of several sizes, or
             a cache folder that cannot be written.
     """
-    source = _maybe_checkpoint(path.expanduser())
-    cache = _cache_path(source, cache_dir)
+    if resize < 0 or not 0 <= test_fraction < 1:
+        raise UserError(
+            f"resize={resize} and test_fraction={test_fraction}: valid are 0 or a number of"
+            " pixels, and 0 or a part below 1"
+        )
+    options = Options(resize, test_fraction, skip_unreadable, progress)
+    container = inspect(path.expanduser(), options)
+    cache = _cache_path(container, cache_dir, options)
     if (dataset := read_cache(cache)) is not None:
         return dataset
     check_writable(cache_dir)
-    dataset = _decode(source, skip_unreadable, progress)
+    dataset = decode(container, options)
     write_cache(cache, dataset)
     _drop_older(cache)
     return dataset
@@ -83,98 +119,165 @@ def stem(path: Path) -> str:
     return _ARCHIVE_SUFFIX.sub("", path.resolve().name) or "folder"
 
 
-def _maybe_checkpoint(path: Path) -> RandomAccessSource:
+def inspect(path: Path, options: Options) -> Container:
+    """Look at a folder or archive without reading its images.
+
+    Raises:
+        UserError: nothing there, or a folder of another layout.
+    """
     if path.is_file():
         status = path.stat()
-        return RandomAccessSource(
-            path, None, status.st_size, f"{status.st_size} {status.st_mtime_ns}"
-        )
+        return Container(path, None, status.st_size, f"{status.st_size} {status.st_mtime_ns}")
     if not path.is_dir():
         raise UserError(f"folder:{path} does not exist; give a folder or an archive; {EXPECTED}")
-    found = [(name, status) for name, status in list_folder(path, SPLITS) if place(name)]
+    listing = list_folder(path)
+    names = [*(name for name, _ in listing.files), *listing.folders]
+    layout = folder_layout.arrange(names, str(path), options.test_fraction)
+    if listing.broken:
+        layout.passed_over["broken links"] += len(listing.broken)
+    found = [(name, status) for name, status in listing.files if name in layout.places]
     lines = [f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in found]
     digest = hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-    names = [name for name, _ in found]
-    return RandomAccessSource(path, names, sum(status.st_size for _, status in found), digest)
+    return Container(path, layout, sum(status.st_size for _, status in found), digest)
 
 
-def _decode(source: RandomAccessSource, skip_unreadable: bool, progress: bool) -> Dataset:
-    """Read and decodes everything; a folder's layout is checked before the first image."""
-    images: dict[Place, np.ndarray] = {}
-    shown, total = str(source.path), 0
-    if source.names is not None:
-        class_names([_place(name) for name in source.names], shown)
-    label = f"decoding {source.path.name} once"
-    if progress and not sys.stderr.isatty():
+def decode(container: Container, options: Options) -> Dataset:
+    """Read and decode everything, and say what was passed over or changed.
+
+    Raises:
+        UserError: as `load`.
+    """
+    source, names = str(container.path), list[str]()
+    pictures = _read(container, options, names)
+    # An image that an archive names but did not give is a link, which its reader has told of.
+    names = [name for name in names if name in pictures or folder_layout.kind_of(name)]
+    layout = container.layout or folder_layout.arrange(names, source, options.test_fraction)
+    unreadable = {n: e for n in layout.places if isinstance(e := pictures[n], ValueError)}
+    if unreadable and not options.skip_unreadable:
+        raise UserError(_cannot_be_read(unreadable))
+    placed = {name: place for name, place in layout.places.items() if name not in unreadable}
+    classes = folder_layout.class_names(placed.values(), source)
+    if lost := {place.class_name for place in layout.places.values()} - set(classes):
+        raise UserError(f"{source}: no image of {folder_layout.listed(lost)} can be read")
+    seen = {name: e for name, e in pictures.items() if name in placed and isinstance(e, Seen)}
+    _check_same_size(seen, options)
+    folder_remarks.say_passed_over(source, layout.passed_over, list(unreadable))
+    folder_remarks.say_changed(source, seen, options.resize)
+    folder_remarks.say_shared(source, seen, placed)
+    images = {placed[name]: each.pixels for name, each in seen.items()}
+    del pictures, seen
+    return _assemble(images, classes, stem(container.path), source)
+
+
+def _read(container: Container, options: Options, names: list[str]) -> dict[str, Seen | ValueError]:
+    """Every image by name, in the order it is stored; `names` then are those of all files."""
+    path, layout = container.path, container.layout
+    label = f"decoding {path.name} once"
+    if options.progress and not sys.stderr.isatty():
         print(label, file=sys.stderr, flush=True)  # where tqdm stays silent
     bar = tqdm(
         desc=label,
-        total=source.total,
+        total=container.total,
         unit="B",
         unit_scale=True,
-        disable=None if progress else True,
+        disable=None if options.progress else True,
     )
-    first: tuple[str, np.ndarray] | None = None
-    skipped: list[str] | None = [] if skip_unreadable else None
+    pictures: dict[str, Seen | ValueError] = {}
+    held, first = 0, ("", "")
     with bar:
-        for file, pixels in decode_files(_files(source), skipped=skipped):
-            first = first or (file.name, pixels)
-            _check_same_size(first, (file.name, pixels))
-            total += pixels.nbytes
-            if total > MAX_TOTAL_BYTES:
-                raise UserError(f"{shown} exceeds {MAX_TOTAL_BYTES >> 30} GiB when decoded")
-            images[_place(file.name)] = pixels
+        for file, picture in in_threads(
+            _files(container, names), functools.partial(see, resize=options.resize)
+        ):
+            if isinstance(picture, Seen):
+                held += picture.pixels.nbytes
+                first = first if first[0] else (file.name, picture.size)
+                if layout and not options.resize:  # else it may be none of the set
+                    _compare_sizes(first, (file.name, picture.size))
+            if held > MAX_TOTAL_BYTES:
+                raise UserError(f"{path} exceeds {MAX_TOTAL_BYTES >> 30} GiB when decoded")
+            pictures[file.name] = picture
             bar.update(file.done - bar.n)
-    warn_of_skipped(skipped or [], shown)
-    return _assemble(images, class_names(images, shown), stem(source.path))
+    return pictures
 
 
-def _files(source: RandomAccessSource) -> Iterator[File]:
-    if source.names is None:
-        return read_archive(source.path, lambda name: place(name) is not None)
-    return read_folder(source.path, source.names)
+def _files(container: Container, names: list[str]) -> Iterator[File]:
+    if container.layout is not None:
+        return read_folder(container.path, sorted(container.layout.places))
+
+    def is_image(name: str) -> bool:
+        names.append(name)
+        return not folder_layout.kind_of(name)
+
+    return read_archive(container.path, is_image)
 
 
-def _assemble(images: dict[Place, np.ndarray], classes: tuple[str, ...], name: str) -> Dataset:
-    """Stack the images in sorted order, giving each one's memory back as it is copied."""
+def _assemble(
+    images: dict[Place, np.ndarray], classes: tuple[str, ...], name: str, source: str
+) -> Dataset:
+    """Stacks the images in sorted order, giving each one's memory back as it is copied."""
     channels = max(pixels.shape[-1] for pixels in images.values())
     height, width, _ = next(iter(images.values())).shape
+    low, high = _deep_range(images, source)
+    label_of = {name: label for label, name in enumerate(classes)}
     arrays: dict[str, Any] = {}
     for split in SPLITS:
         places = sorted(each for each in images if each.split == split)
         stacked = np.empty((len(places), height, width, channels), np.uint8)
         for index, each in enumerate(places):
-            stacked[index] = images.pop(each)  # a gray one fills all channels
-        label_of = {name: label for label, name in enumerate(classes)}
+            pixels = images.pop(each)
+            if pixels.dtype == np.uint16:
+                pixels = scaled_to_bytes(pixels, low, high)
+            stacked[index] = pixels  # a gray one fills all channels
         arrays[f"{split}_images"] = stacked
         arrays[f"{split}_labels"] = np.array([label_of[p.class_name] for p in places], np.int32)
     return Dataset(name=name, class_names=classes, **arrays)
 
 
-def _place(name: str) -> Place:
-    found = place(name)
-    assert found is not None, name  # only wanted names are read
-    return found
-
-
-def _check_same_size(first: tuple[str, np.ndarray], other: tuple[str, np.ndarray]) -> None:
-    (name, pixels), (other_name, other_pixels) = first, other
-    if pixels.shape[:2] != other_pixels.shape[:2]:
-        sizes = ["{1}x{0}".format(*each.shape) for each in (pixels, other_pixels)]
+def _deep_range(images: Mapping[Place, np.ndarray], source: str) -> tuple[int, int]:
+    """The lowest and highest value of 16-bit training images, which all others must be then too."""
+    deep = {place: pixels for place, pixels in images.items() if pixels.dtype == np.uint16}
+    if not deep:
+        return 0, 255
+    if len(deep) < len(images):
         raise UserError(
-            f"images of mixed sizes: {name} is {sizes[0]} but {other_name} is {sizes[1]}; resize"
-            " them to one size"
+            f"{source} holds {len(deep)} images of 16 bits beside others; save all in one depth"
+        )
+    train = [pixels for place, pixels in deep.items() if place.split == "train"]
+    low, high = min(int(p.min()) for p in train), max(int(p.max()) for p in train)
+    _log.warning("%s: 16-bit values from %d to %d became 0 to 255", source, low, high)
+    return low, high
+
+
+def _check_same_size(seen: Mapping[str, Seen], options: Options) -> None:
+    sizes = [(name, each.size) for name, each in seen.items()]
+    for each in sizes if not options.resize else ():
+        _compare_sizes(sizes[0], each)
+
+
+def _compare_sizes(first: tuple[str, str], other: tuple[str, str]) -> None:
+    if first[1] != other[1]:
+        raise UserError(
+            f"images of mixed sizes: {first[0]} is {first[1]} but {other[0]} is {other[1]}; resize"
+            " them to one size, or all of them here, to a square, with --config.resize=64"
         )
 
 
-def _cache_path(source: RandomAccessSource, cache_dir: Path) -> Path:
-    where = hashlib.blake2b(os.fsencode(source.path.resolve()), digest_size=4).hexdigest()
-    what = hashlib.blake2b(f"{_VERSION} {source.fingerprint}".encode(), digest_size=8).hexdigest()
-    return cache_dir / f"{re.sub('[^A-Za-z0-9._-]', '_', stem(source.path))}-{where}-{what}.npz"
+def _cannot_be_read(unreadable: Mapping[str, ValueError]) -> str:
+    name, reason = next(iter(unreadable.items()))
+    more = f", and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
+    return f"image {name} cannot be read ({reason}){more}; {WAY_OUT}"
+
+
+def _cache_path(container: Container, cache_dir: Path, options: Options) -> Path:
+    where = hashlib.blake2b(os.fsencode(container.path.resolve()), digest_size=4).hexdigest()
+    text = f"{_VERSION} {options.resize} {options.test_fraction} {container.fingerprint}"
+    what = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    name = re.sub("[^A-Za-z0-9._-]", "_", stem(container.path))
+    return cache_dir / f"{name}-{where}-{what}.npz"
 
 
 def _drop_older(cache: Path) -> None:
-    """Remove caches of the same path whose contents have since changed."""
+    """Removes caches of the same path whose contents have since changed."""
     same_path = cache.name.rsplit("-", 1)[0]
     for older in cache.parent.glob(f"{same_path}-*.npz"):
         if older != cache:

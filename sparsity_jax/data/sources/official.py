@@ -4,12 +4,15 @@ import contextlib
 import dataclasses
 import io
 import sys
+from itertools import repeat
 from pathlib import Path
 
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.data.files.cache import check_writable, read_cache, write_cache
+from sparsity_jax.data.files.decode import GRAY_MODES
 from sparsity_jax.data.sources.builders.archive_builder import ArchiveBuilder
 from sparsity_jax.data.sources.builders.cifar import Cifar10, Cifar100
 from sparsity_jax.data.sources.builders.imagenet import Imagenet2012
@@ -17,6 +20,7 @@ from sparsity_jax.data.sources.builders.objectnet3d import Objectnet3d
 from sparsity_jax.data.sources.builders.spill import plain_spill_files
 from sparsity_jax.data.sources.builders.tiny_imagenet import TinyImagenet
 from sparsity_jax.data.sources.tfds_arrays import PUBLISHED_NAMES, to_arrays
+from sparsity_jax.data.sources.tfds_records import EncodedSplit
 from sparsity_jax.errors import UserError
 
 BUILDERS: dict[str, type[ArchiveBuilder]] = {
@@ -107,6 +111,24 @@ def prepare(
         reason = str(error).split("\n", 1)[0]
         raise UserError(f"cannot prepare {name} in {data_dir}: {reason}") from error
     return builder
+
+
+def gray_files(name: str, data_dir: Path) -> tuple[int, int]:
+    """How many training and test images of a prepared set are stored as gray.
+
+    Args:
+        name: a key of `BUILDERS` whose images are kept as they were published.
+        data_dir: as for `load_official`.
+    """
+    builder = BUILDERS[name](data_dir=data_dir / "tfds")
+    splits = (EncodedSplit(builder, split) for split in ("train", "test"))
+    train, test = (sum(map(_is_gray, range(len(s)), repeat(s))) for s in splits)
+    return train, test
+
+
+def _is_gray(number: int, split: EncodedSplit) -> bool:
+    with Image.open(io.BytesIO(split[number].image)) as image:
+        return image.mode in GRAY_MODES
 
 
 def _split(spec: str) -> tuple[str, str]:

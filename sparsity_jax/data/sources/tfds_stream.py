@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,23 @@ from sparsity_jax.data.stream import RandomAccessSource, Stream, default_workers
 from sparsity_jax.errors import UserError
 
 _BATCH = 256  # images at a time while the constants are computed
+_ROWS = 1000  # examples read at a time
 
 
 class Records:
     """The images of one split of a set that TFDS prepared as `array_record`.
 
-    The order is that of the files, which TFDS shuffles by a hash of the examples' keys: the same
-    on every machine. The files are opened on first use, in whatever process that is.
+    The files are opened on first use, in whatever process that is.
 
     Args:
         folder: where the set is prepared: <name>/<version> or <name>/<config>/<version>.
         split: 'train' or 'test'; 'validation' stands in for a test split that is missing.
+        order: the number in the files of each image, int (n,); by default the order of the files,
+            which TFDS shuffles by a hash of the examples' keys: the same on every machine.
     """
 
-    def __init__(self, folder: Path, split: str) -> None:
-        self._folder, self._split = folder, split
+    def __init__(self, folder: Path, split: str, order: np.ndarray | None = None) -> None:
+        self._folder, self._split, self._order = folder, split, order
         self._opened: Any = None
         self._shape: tuple[int, ...] = ()  # of the first image read, which all must have
 
@@ -43,7 +46,7 @@ class Records:
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         split = self._open()
-        example = split[index]
+        example = split[self._number(index)]
         name = f"{self._split} image {example.id}"
         try:
             pixels = decode(example.image)
@@ -61,7 +64,17 @@ class Records:
 
     def label(self, index: int) -> int:
         """The label alone, without decoding the image."""
-        return self._open()[index].label
+        return self._open()[self._number(index)].label
+
+    def by_id(self) -> np.ndarray:
+        """The numbers in the files of all images, sorted by their ids."""
+        split = self._open()
+        rows = (range(k, min(k + _ROWS, len(split))) for k in range(0, len(split), _ROWS))
+        ids = [example.id for some in rows for example in split.several(some)]
+        return np.array(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+
+    def _number(self, index: int) -> int:
+        return index if self._order is None else int(self._order[index])
 
     def class_names(self) -> tuple[str, ...]:
         """One name per label."""
@@ -84,6 +97,7 @@ def open_stream(
     cache_dir: Path,
     variant: str = "",
     workers: int | None = None,
+    sort: bool = False,
     progress: bool = True,
 ) -> Stream:
     """A prepared set as a stream; its normalisation constants are computed once and kept.
@@ -94,6 +108,7 @@ def open_stream(
         cache_dir: where the constants are kept.
         variant: what else tells it apart.
         workers: processes that decode; by default `default_workers()`, 0 being threads.
+        sort: put the images in the order of their ids, as `tfds_arrays.to_arrays` does.
         progress: show a bar while the constants are computed.
 
     Raises:
@@ -103,8 +118,19 @@ def open_stream(
 
     workers = default_workers() if workers is None else workers
     train, test = Records(folder, "train"), Records(folder, "test")
-    cache = cache_dir / f"{name}-{fingerprint(folder)}.moments.json"
-    mean, std = _moments(train, cache, workers, progress)
+    key = f"{name}-{fingerprint(folder)}"
+    if sort:
+        orders = _kept(
+            cache_dir / f"{key}.order.json", lambda: [each.by_id() for each in (train, test)]
+        )
+        train, test = (
+            Records(folder, split, np.array(order, np.int64))
+            for split, order in zip(("train", "test"), orders, strict=True)
+        )
+    moments = _kept(
+        cache_dir / f"{key}.moments.json", lambda: moments_of(_counted(train, workers, progress))
+    )
+    mean, std = (np.array(values, np.float32) for values in moments)
     return Stream(
         name=name,
         train=train,
@@ -118,27 +144,25 @@ def open_stream(
     )
 
 
-def _moments(
-    train: RandomAccessSource, cache: Path, workers: int, progress: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """(mean, std) of a training set: read from `cache`, else computed in one pass and kept."""
+def _kept(cache: Path, make: Callable[[], Sequence[np.ndarray]]) -> list[list[float]]:
+    """Two arrays as lists: read from `cache`, else made and kept there."""
     try:
-        file_name, mean, std = json.loads(cache.read_text())
+        file_name, one, other = json.loads(cache.read_text())
         if file_name == cache.name:  # else of another set: renamed
-            return np.array(mean, np.float32), np.array(std, np.float32)
+            return [one, other]
     except (OSError, ValueError, TypeError):
         pass
     check_writable(cache.parent)
-    moments = moments_of(_counted(train, workers, progress))
+    made = [values.tolist() for values in make()]
     part = cache.with_name(f"{cache.name}.{secrets.token_hex(4)}.part")
     try:
-        part.write_text(json.dumps([cache.name, *(values.tolist() for values in moments)]))
+        part.write_text(json.dumps([cache.name, *made]))
         os.replace(part, cache)
     except OSError as error:
         raise UserError(f"cannot write {cache}: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
-    return moments
+    return made
 
 
 def _counted(train: RandomAccessSource, workers: int, progress: bool) -> np.ndarray:

@@ -125,9 +125,8 @@ def loads_or_refuses(content, place):
     path = place / "pets.bin"
     path.write_bytes(content)
     try:
-        dataset = folder._decode(
-            folder._maybe_checkpoint(path), skip_unreadable=False, progress=False
-        )
+        options = folder.Options(progress=False)
+        dataset = folder.decode(folder.inspect(path, options), options)
     except UserError as error:
         assert len(str(error).splitlines()) == 1  # noqa: PT017
     else:

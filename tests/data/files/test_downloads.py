@@ -96,6 +96,8 @@ def test_manual_file_with_another_checksum(get, tmp_path, caplog):
     with pytest.raises(UserError, match="--allow_unverified") as caught:
         get()
     assert MD5 in str(caught.value)
+    flags = f"--manual_dir {tmp_path / 'manual'} --data_dir {tmp_path} --allow_unverified`"
+    assert flags in str(caught.value)
     assert hashlib.md5(CONTENT + b"!").hexdigest() in str(caught.value)
     with caplog.at_level(logging.WARNING):
         assert get(allow_unverified=True) == path

@@ -248,3 +248,15 @@ def test_contact_sheet_of_a_class_without_images_has_an_empty_row():
     )
     assert (np.asarray(sheet)[:14] == 77).any()
     assert not (np.asarray(sheet)[14:] == 77).all(axis=2).sum() > 20
+
+
+@pytest.mark.parametrize(("classes", "side"), [(200, 64), (2, 1500), (3, 1)])
+def test_contact_sheets_stay_small_and_say_what_they_leave_out(classes, side):
+    labels = np.arange(classes, dtype=np.int32)
+    images = np.zeros((classes, side, side, 1), np.uint8)
+    names = tuple(f"class {label} with a very long name of many words" for label in labels)
+    sheet = contact_sheet(Dataset("s", images, labels, images[:1], labels[:1], names))
+    assert max(sheet.size) <= 2000
+    rows = np.asarray(sheet.convert("L")) == 0
+    shown = int(np.diff(rows[:, -8].astype(int)).clip(0).sum())  # black pictures along a column
+    assert shown == classes or (classes == 200 and 20 < shown < classes)

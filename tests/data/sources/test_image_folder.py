@@ -121,7 +121,7 @@ def test_two_top_folders(pets, tmp_path):
 
 
 def test_unwritable_cache_is_found_before_decoding(pets, tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "decode_files", lambda files: pytest.fail("decoded"))
+    monkeypatch.setattr(folder, "decode", lambda *_: pytest.fail("decoded"))
     path = pets.pack(tmp_path / "pets.zip", pets.files)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="data folder"):
@@ -129,7 +129,7 @@ def test_unwritable_cache_is_found_before_decoding(pets, tmp_path, monkeypatch):
 
 
 def forbid_decoding(monkeypatch):
-    monkeypatch.setattr(folder, "decode_files", lambda files: pytest.fail("decoded again"))
+    monkeypatch.setattr(folder, "decode", lambda *_: pytest.fail("decoded again"))
 
 
 @pytest.mark.parametrize("suffix", ["", ".zip"])
@@ -206,6 +206,6 @@ def test_unreadable_images_are_skipped_and_counted_on_request(pets, tmp_path, ca
     pets.refuse(path, "9.png", "--skip_unreadable")
     dataset = folder.load(path, cache_dir=tmp_path / "cache", skip_unreadable=True, progress=False)
     pets.check(dataset)
-    assert "2 unreadable images are left out" in caplog.text
+    assert "2 files passed over: 2 unreadable, such as" in caplog.text
     assert "train/cat/9.png" in caplog.text
     pets.check(pets.load(path))  # from the cache, without the option

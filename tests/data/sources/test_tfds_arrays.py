@@ -3,6 +3,8 @@
 import json
 from typing import ClassVar
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -12,6 +14,16 @@ from sparsity_jax import data
 from sparsity_jax.data.sources import tfds_stream as records
 from sparsity_jax.data.sources.tfds_arrays import fingerprint
 from sparsity_jax.errors import UserError
+from sparsity_jax.models import Conv, Plan
+from sparsity_jax.training import (
+    DeviceDataset,
+    Hparams,
+    ProgramConfig,
+    StreamingDataset,
+    init_state,
+    input_pipeline,
+    train_steps,
+)
 
 RNG = np.random.default_rng(0)
 BROKEN = (2, 9)  # of one set, one in each split
@@ -185,3 +197,26 @@ def test_damaged_records_are_refused(root, tmp_path):
         else:
             np.testing.assert_array_equal(dataset.train_images, IMAGES[:8])
     assert refused
+
+
+def test_both_paths_train_to_the_same_bits(root, monkeypatch):
+    monkeypatch.setattr(records, "default_workers", lambda: 0)
+    monkeypatch.setattr(input_pipeline, "ORDER_LENGTH", 16)  # else a thousand epochs are ordered
+    whole, streamed = load(":plain", root), stream("plain", root)
+    for split in ("train", "test"):
+        source = getattr(streamed, split)
+        images, labels = zip(*(source[k] for k in range(len(source))), strict=True)
+        np.testing.assert_array_equal(np.stack(images), getattr(whole, f"{split}_images"))
+        np.testing.assert_array_equal(labels, getattr(whole, f"{split}_labels"))
+    np.testing.assert_array_equal(streamed.mean, whole.mean)
+    plan = Plan("tiny", (Conv(2, pool=True), Conv(2)), whole.image_shape, "global", (3,), 3)
+    program = ProgramConfig(plan, "adam", "l2", "schedule", 2, (), flip=True)
+    hparams = Hparams(*(jnp.float32(value) for value in (1e-3, 1e-3, 1, 1, 0)), jnp.uint32(5))
+    stream_ = StreamingDataset(streamed)
+    ends = [
+        train_steps(program, hparams, corpus, init_state(program, hparams), until=6)
+        for corpus in (DeviceDataset.of(whole), stream_)
+    ]
+    stream_.close()
+    for one, other in zip(*map(jax.tree.leaves, ends), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -87,6 +87,7 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             archive,
             manual_dir=manual_dir,
             download_dir=Path(dl_manager.download_dir),
+            name=self.name,
             allow_unverified=self._allow_unverified,
             progress=self._progress,
         )

@@ -1,7 +1,8 @@
 """Spill files of TFDS opened by Python: shuffling more than 1 GB without TensorFlow.
 
 While it prepares a large split, TFDS keeps examples in about a thousand bucket files, which it
-opens through `tf.io.gfile`. Local files need none of that.
+opens through `tf.io.gfile`. Local files need none of that. It offers no public way to open them
+otherwise: its only option, not to shuffle, would put the records in another order.
 """
 
 import contextlib
