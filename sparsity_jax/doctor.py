@@ -1,4 +1,4 @@
-"""Is this machine, and what lies on it, in order? What to paste into a bug report.
+"""Health of this machine and of what lies on it: what to paste into a bug report.
 
 python -m sparsity_jax.doctor [--workdir DIR] [--data_dir DIR]
 
@@ -14,13 +14,11 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import os
-import platform
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -41,7 +39,7 @@ from sparsity_jax.training import DeviceDataset, init_state, train_steps
 from sparsity_jax.training.run import make_run
 
 Finding = tuple[bool, str]  # healthy, one line
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "tensorflow-datasets")
+_PACKAGES = ("flax", "optax", "orbax-checkpoint", "tensorflow-datasets")  # beside those JAX names
 _STEPS = 30
 
 
@@ -62,22 +60,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def findings(workdir: Path | None, data_dir: Path) -> Iterator[Finding]:
-    """Everything there is to say, line by line."""
-    yield True, f"sparsity_jax {__version__}, Python {platform.python_version()}"
-    yield True, ", ".join(f"{n} {importlib.metadata.version(n)}" for n in _PACKAGES)
-    for device in jax.devices():
-        yield True, f"device {device}: {device.device_kind}{_device_memory(device)}"
-    yield True, f"host {platform.platform()}, {os.cpu_count()} cores{_memory()}"
+    """Say everything there is to say, line by line.
+
+    Args:
+      workdir: what an experiment left, to look at as well.
+      data_dir: where prepared data lie.
+
+    Yields:
+      Whether it is healthy, and one line about it.
+    """
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    yield True, f"sparsity_jax {__version__}, {versions}"
+    said = str(jax.print_environment_info(return_string=True))  # with nvidia-smi where there is one
+    yield from ((True, line) for line in said.splitlines() if line.strip())
+    yield True, f"host {os.cpu_count()} cores{_memory()}"
     yield from _data(data_dir)
     if workdir is not None:
         yield from _workdir(workdir)
     yield _self_test()
-
-
-def _device_memory(device: Any) -> str:
-    stats = device.memory_stats() or {}
-    limit = stats.get("bytes_limit")
-    return f", {limit / 2**30:.1f} GiB" if limit else ""
 
 
 def _memory() -> str:

@@ -1,4 +1,4 @@
-"""Does the doctor find the machine well, and name what is not?"""
+"""The doctor finds a sound machine healthy, and names what is not."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +23,7 @@ def data(tmp_path):
 def test_a_healthy_machine(data, capsys):
     assert doctor.main([f"--data_dir={data}"]) == 0
     said = capsys.readouterr().out
-    for word in ("jax ", "device", "data noise", "4 + 4 images", "repeatable: True"):
+    for word in ("jax", "device info", "flax ", "data noise", "4 + 4 images", "repeatable: True"):
         assert word.split(":")[0] in said
     assert "BAD" not in said
 

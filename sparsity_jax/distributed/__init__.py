@@ -1,1 +1,1 @@
-"""Many processes: who this one is, its share of a grid, how they stop together."""
+"""Many processes: who this one is, its shard of the runs, how they stop together."""

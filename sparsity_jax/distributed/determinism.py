@@ -1,4 +1,4 @@
-"""How does a GPU repeat itself bit for bit? By a flag that XLA must have before JAX finds devices.
+"""Deterministic GPU execution, by a flag that XLA must have before JAX finds devices.
 
 CPUs and TPUs repeat a compiled program's results anyhow. On a GPU some kernels add in whatever
 order their threads come, and which kernels are taken is decided by timing them at compilation; the
@@ -18,7 +18,7 @@ FLAG = "--xla_gpu_deterministic_ops=true"
 
 
 def demand() -> None:
-    """Let every program that this process compiles repeat; call it before anything else of JAX."""
+    """Make every program that this process compiles repeatable; call it before anything of JAX."""
     if FLAG not in _flags():
         os.environ["XLA_FLAGS"] = " ".join([*_flags(), FLAG])
 

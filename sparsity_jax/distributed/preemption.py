@@ -1,9 +1,9 @@
-"""How does a run stop when it is asked to? After the compiled call, with a checkpoint committed.
+"""Orderly stop of a run that is asked to: after the compiled call, with a checkpoint committed.
 
 SIGTERM (preemption, a scheduler's time limit) and SIGINT (Ctrl-C) raise `Interrupted` at once where
-nothing would be lost, and are deferred where a state would be: whoever defers them looks from time
-to time. A second SIGINT is never deferred: it ends the process at once, and the next start goes on
-from the last committed checkpoint.
+nothing would be lost, and are deferred where a state would be: the training loop defers them and
+looks from time to time. A second SIGINT is never deferred: it ends the process at once, and the
+next start goes on from the last committed checkpoint.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def exit_code(error: KeyboardInterrupt) -> int:
-    """The code a shell expects: 143 after SIGTERM, 130 after SIGINT.
+    """Return the code a shell expects: 143 after SIGTERM, 130 after SIGINT.
 
     Example:
       >>> exit_code(Interrupted(signal.SIGTERM)), exit_code(KeyboardInterrupt())
@@ -39,7 +39,7 @@ def exit_code(error: KeyboardInterrupt) -> int:
 
 @contextlib.contextmanager
 def raising() -> Iterator[None]:
-    """While this lasts, either signal raises `Interrupted`; for the whole of a command."""
+    """Let either signal raise `Interrupted` while this lasts: for the whole of a command."""
 
     def stop(signum: int, _: FrameType | None) -> None:
         raise Interrupted(signum)
@@ -50,7 +50,7 @@ def raising() -> Iterator[None]:
 
 @contextlib.contextmanager
 def deferring() -> Iterator[Callable[[], int | None]]:
-    """While this lasts, either signal is only noted.
+    """Let either signal only be noted while this lasts.
 
     Yields:
       A function that tells which signal has come, or None. Its caller commits what it has and

@@ -1,8 +1,8 @@
-"""Which part of a grid's groups does this process train?
+"""Shards: the part of the groups of runs that one process trains.
 
-Several processes can train one grid into one workdir: each takes every N-th group. What a run
-computes does not depend on who trains it, so that any number of processes ends with the same
-results.
+Several processes can train the runs of one config into one workdir: each takes every N-th group.
+What a run computes does not depend on who trains it, so that any number of processes ends with the
+same results.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Shard(NamedTuple):
     count: int = 1
 
     def of(self, groups: Iterable[Group]) -> list[Group]:
-        """Those of the groups that are this share's: dealt out in turn."""
+        """Return the groups of this shard; they are dealt out in turn."""
         return [group for i, group in enumerate(groups) if i % self.count == self.index]
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ WHOLE = Shard()
 
 
 def parse_shard(text: str, *, flag: str = "--share") -> Shard:
-    """A share as it is written on a command line.
+    """Read a shard as it is written on a command line.
 
     Raises:
       UserError: anything but I/N with 0 <= I < N.

@@ -1,10 +1,13 @@
-"""Is anybody else writing into this workdir? One process at a time, and the dead do not count.
+"""Workdir lock: one process writes into a workdir at a time, or several that share it.
 
-The processes that share a grid out among them count as one: each holds its share's own lock, and
-all of them together hold the workdir. A lock belongs to an open file, so the kernel gives it back
-when its holder dies, however it dies. When a whole machine dies, the server of a network file
-system gives its locks back only after a while, so a lock held from another machine is waited for.
-What stands in the file: who, where, since when, and the number of shares.
+The processes that share a workdir count as one: each holds its shard's own lock, and all of them
+together hold the workdir. A lock belongs to an open file, so the kernel gives it back when its
+holder dies, however it dies. When a whole machine dies, the server of a network file system gives
+its locks back only after a while, so a lock held from another machine is waited for. What stands in
+the file: who, where, since when, and the number of shards.
+
+By hand, since filelock's kernel lock is exclusive only, and its shared ones are SQLite files or
+heartbeats, which a stopped process loses.
 """
 
 from __future__ import annotations
@@ -29,13 +32,13 @@ except ImportError:  # not a POSIX system
     fcntl = None
 
 NAME = ".lock"
-PATIENCE_SECONDS = 5.0  # for the moment in which another share looks whether it is the first
+PATIENCE_SECONDS = 5.0  # for the moment in which another shard looks whether it is the first
 LEASE_SECONDS = 150.0  # NFSv4 gives back a dead machine's locks after 90 seconds, as usually set up
 
 
 @contextlib.contextmanager
 def hold(workdir: Path, shard: Shard = WHOLE) -> Iterator[Callable[[], None]]:
-    """Hold the workdir, or a share of it; it is made when missing.
+    """Hold the workdir, or a shard of it; it is made when missing.
 
     Where a process on another machine holds it, waits for a while: that machine may be gone.
 
@@ -43,11 +46,15 @@ def hold(workdir: Path, shard: Shard = WHOLE) -> Iterator[Callable[[], None]]:
       A function that raises UserError once the workdir is no longer the one that is held: moved
       away or removed, and perhaps made anew by whoever wrote into it next.
 
+    Args:
+      workdir: the folder.
+      shard: which part; `WHOLE` for all of it.
+
     Raises:
-      UserError: another process holds it, and which; or it is shared out in another number.
+      UserError: another process holds it, and which; or it is shared by another number.
 
     Example:
-      >>> with hold(Path('runs/quickstart')) as check_still_there:
+      >>> with hold(Path('runs/quickstart')) as check_still_there:  # doctest: +SKIP
       ...     check_still_there()
     """
     workdir.mkdir(parents=True, exist_ok=True)
@@ -64,7 +71,7 @@ def hold(workdir: Path, shard: Shard = WHOLE) -> Iterator[Callable[[], None]]:
 
 @contextlib.contextmanager
 def publishing(workdir: Path) -> Iterator[None]:
-    """Hold what all shares write, such as results.csv; waits for whoever holds it."""
+    """Hold what all shards write, such as results.csv; wait for the process that holds it."""
     with (workdir / f"{NAME}.views").open("a+") as file:
         _lock(file, "LOCK_EX")
         yield
@@ -74,14 +81,14 @@ def refuse_if_held(workdir: Path, shard: Shard = WHOLE) -> None:
     """Fail early where `hold` would fail later without waiting; changes nothing.
 
     Raises:
-      UserError: another process here holds the workdir, or this share, and which.
+      UserError: another process here holds the workdir, or this shard, and which.
     """
     if is_held(workdir, shard) and not _held_elsewhere(workdir, shard):
         raise UserError(_in_use(workdir, shard))
 
 
 def holder(workdir: Path, shard: Shard = WHOLE) -> str:
-    """Who holds the workdir, or held it last: 'process 12 on HOST since 2026-01-31 12:00:00'."""
+    """Name the process that holds the workdir or held it last: 'process 12 on HOST since ...'."""
     try:
         raw = json.loads(_file(workdir, shard).read_text())
         return f"process {raw['pid']} on {raw['host']} since {raw['since']}"
@@ -90,7 +97,7 @@ def holder(workdir: Path, shard: Shard = WHOLE) -> str:
 
 
 def is_held(workdir: Path, shard: Shard = WHOLE) -> bool:
-    """Whether a living process holds the workdir (or a part of it), or this share of it."""
+    """Whether a living process holds the workdir (or a part of it), or this shard of it."""
     try:
         with _file(workdir, shard).open() as file:
             _lock(file, "LOCK_EX", "LOCK_NB")
@@ -102,7 +109,7 @@ def is_held(workdir: Path, shard: Shard = WHOLE) -> bool:
 
 
 def _file(workdir: Path, shard: Shard) -> Path:
-    """The workdir's lock, or that of a share."""
+    """The workdir's lock, or that of a shard."""
     own = "" if shard.count == 1 else f".{shard.index}-of-{shard.count}"
     return workdir / f"{NAME}{own}"
 
@@ -129,9 +136,9 @@ def _take(file: IO[str], workdir: Path, shard: Shard = WHOLE) -> None:
 
 
 def _join(file: IO[str], workdir: Path, shard: Shard) -> None:
-    """Get the workdir's lock together with the other shares'."""
+    """Get the workdir's lock together with the other shards."""
     try:
-        _lock(file, "LOCK_EX", "LOCK_NB")  # nobody is there: the first says how many shares
+        _lock(file, "LOCK_EX", "LOCK_NB")  # nobody is there: the first says how many shards
         _sign(file, shard)
     except BlockingIOError:
         pass

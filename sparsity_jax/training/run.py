@@ -59,7 +59,7 @@ class Run:
 
     @property
     def identity(self) -> str:
-        """What its checkpoints are checkpoints of: its settings on its very data."""
+        """Digest of its settings and its very data; a checkpoint of another identity is refused."""
         return json_digest([settings_digest(self.config), *self.data_fingerprint])
 
     @property

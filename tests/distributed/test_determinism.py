@@ -33,11 +33,11 @@ def steps_for_a_gpu(**fields) -> str:
     config = default_config()
     config.data, config.width = "cifar10", "0.0625"
     config.update(fields)
-    job = make_run(expand(config)[0], noise, DeviceDataset.of(noise), Path())
-    state = stack([init_state(job.program, job.hparams)] * 2)
-    hparams, orders = stack([job.hparams] * 2), jnp.stack([jnp.arange(80)] * 2)
-    steps = jax.vmap(functools.partial(take_steps, job.program), in_axes=(0, None, 0, 0, None))
-    traced = jax.jit(steps).trace(hparams, job.data, orders, state, 3)
+    run = make_run(expand(config)[0], noise, DeviceDataset.of(noise), Path())
+    state = stack([init_state(run.program, run.hparams)] * 2)
+    hparams, orders = stack([run.hparams] * 2), jnp.stack([jnp.arange(80)] * 2)
+    steps = jax.vmap(functools.partial(take_steps, run.program), in_axes=(0, None, 0, 0, None))
+    traced = jax.jit(steps).trace(hparams, run.data, orders, state, 3)
     return traced.lower(lowering_platforms=("cuda",)).as_text()
 
 

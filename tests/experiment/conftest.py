@@ -20,13 +20,13 @@ def dataset(toy) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def corpus(dataset) -> DeviceDataset:
+def data(dataset) -> DeviceDataset:
     return DeviceDataset.of(dataset)
 
 
 @pytest.fixture
-def job(dataset, corpus, tmp_path):
-    """Job of a small BasicNet, with some fields of its config changed."""
+def small_run(dataset, data, tmp_path):
+    """Run of a small BasicNet, with some fields of its config changed."""
 
     def make(**fields):
         config = default_config()
@@ -36,7 +36,7 @@ def job(dataset, corpus, tmp_path):
         config.strength = 1e-3
         config.update_from_flattened_dict(fields)
         (run,) = expand(config)
-        made = make_run(run, dataset, corpus, tmp_path)
+        made = make_run(run, dataset, data, tmp_path)
         made.folder.mkdir(parents=True, exist_ok=True)
         return made
 
@@ -54,5 +54,5 @@ def with_dead(state, *, beta):
 
 @pytest.fixture
 def dead_state():
-    """dead_state(job, beta): a fresh state with the dead filters of DEAD."""
-    return lambda job, beta=0.0: with_dead(init_state(job.program, job.hparams), beta=beta)
+    """dead_state(run, beta): a fresh state with the dead filters of DEAD."""
+    return lambda run, beta=0.0: with_dead(init_state(run.program, run.hparams), beta=beta)

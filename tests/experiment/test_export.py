@@ -43,12 +43,12 @@ print(json.dumps(said))
 """
 
 
-def test_a_fresh_process_reloads_exports_and_predicts_the_same(job, dead_state):
+def test_a_fresh_process_reloads_exports_and_predicts_the_same(small_run, dead_state):
     pytest.importorskip("flatbuffers")
-    made = job()
+    made = small_run()
     prune_network(made, dead_state(made))
-    corpus = made.data
-    images = np.asarray(normalise(corpus.test_images, corpus.mean, corpus.std))
+    data = made.data
+    images = np.asarray(normalise(data.test_images, data.mean, data.std))
     np.save(made.folder / "images.npy", images)
     command = [sys.executable, "-c", ELSEWHERE, str(made.folder)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -62,8 +62,8 @@ def test_a_fresh_process_reloads_exports_and_predicts_the_same(job, dead_state):
     assert "stablehlo" in said
 
 
-def test_every_format_tells_the_same_dead_filters(job, dead_state):
-    made = job()
+def test_every_format_tells_the_same_dead_filters(small_run, dead_state):
+    made = small_run()
     state = dead_state(made)
     with Checkpoints(made.folder / "checkpoints") as checkpoints:
         checkpoints.save(0, state, arrays={}, notes={})
@@ -84,9 +84,9 @@ def test_every_format_tells_the_same_dead_filters(job, dead_state):
         ]
 
 
-def test_a_torch_file_of_the_same_network_tells_them_too(job, dead_state):
+def test_a_torch_file_of_the_same_network_tells_them_too(small_run, dead_state):
     torch = pytest.importorskip("torch")
-    made = job()
+    made = small_run()
     state = dead_state(made)
     words = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
     tensors = {}

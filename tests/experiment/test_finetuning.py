@@ -29,9 +29,9 @@ def assert_close(a, b, atol=1e-6):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=atol), a, b)
 
 
-def test_with_every_filter_kept_it_is_the_run_going_on(job):
+def test_with_every_filter_kept_it_is_the_run_going_on(small_run):
     """The optimizer's memory, the step count, the epoch's order and the schedule all carry over."""
-    made = job()
+    made = small_run()
     state = train_steps(made.program, made.hparams, made.data,
                     init_state(made.program, made.hparams), until=8)  # fmt: skip
     longer = train_steps(made.program, made.hparams, made.data, copied(state), until=13)
@@ -43,9 +43,9 @@ def test_with_every_filter_kept_it_is_the_run_going_on(job):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_without_dead_filters_it_trains_as_with_silenced_ones(job, dead_state, optimizer):
+def test_without_dead_filters_it_trains_as_with_inactive_ones(small_run, dead_state, optimizer):
     """gamma = beta = 0 gets no gradient: the dense network trains its other filters alike."""
-    made = job(optimizer=optimizer)
+    made = small_run(optimizer=optimizer)
     state = dead_state(made)
     plan, keep = made.program.plan, keep_by("gamma", state.variables)
     variables = finetune(made, state, keep, prune(plan, state.variables, keep), steps=3)
@@ -64,9 +64,9 @@ def test_without_dead_filters_it_trains_as_with_silenced_ones(job, dead_state, o
     assert apart.max() <= 2 * 3 * made.config.learning_rate
 
 
-def test_the_learning_rate_is_the_runs_last(job):
+def test_the_learning_rate_is_the_runs_last(small_run):
     """A drop that the run did not reach is not reached by fine-tuning either."""
-    late, never = job(drops=((0.5, 0.1), (1.5, 0.0))), job(drops=((0.5, 0.1),))
+    late, never = small_run(drops=((0.5, 0.1), (1.5, 0.0))), small_run(drops=((0.5, 0.1),))
     plan = late.program.plan
     keep = everything(plan)
     state = train_steps(late.program, late.hparams, late.data,
@@ -76,8 +76,8 @@ def test_the_learning_rate_is_the_runs_last(job):
     jax.tree.map(np.testing.assert_array_equal, *tuned)
 
 
-def test_the_record_holds_the_errors_before_and_after(job, dead_state):
-    made = job(finetune_epochs=2.0, reference_batch=8)
+def test_the_record_holds_the_errors_before_and_after(small_run, dead_state):
+    made = small_run(finetune_epochs=2.0, reference_batch=8)
     pruned_run = prune_network(made, dead_state(made))
     record = pruned_run.record
     assert record.finetune_steps == 12

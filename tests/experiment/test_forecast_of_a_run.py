@@ -28,7 +28,7 @@ THRESHOLD = 0.5
 
 
 @pytest.fixture(scope="module")
-def corpus():
+def data():
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 255, (40, 8, 8, 1)).astype(np.uint8), np.arange(40) % 3
     half = (images, labels.astype(np.int32))
@@ -48,9 +48,7 @@ def gamma_of(tree):
         ("rmsprop", "l2", 1e-2, 1e-2),
     ],
 )
-def test_a_filter_without_gradient_dies_when_forecast(
-    corpus, optimizer, regularizer, rate, strength
-):
+def test_a_filter_without_gradient_dies_when_forecast(data, optimizer, regularizer, rate, strength):
     """Ten steps of training first, so that the optimizer has a past; then the filter goes silent.
 
     The forecast starts from the slots of the run and must name the very step.
@@ -59,7 +57,7 @@ def test_a_filter_without_gradient_dies_when_forecast(
     hparams = Hparams(
         *(jnp.float32(value) for value in (rate, strength, 1, 1, 0)), seed=jnp.uint32(0)
     )
-    state = train_steps(program, hparams, corpus, init_state(program, hparams), until=10)
+    state = train_steps(program, hparams, data, init_state(program, hparams), until=10)
     params = jax.tree.map(jnp.array, state.params)
     params["C1"]["norm"]["bias"] = params["C1"]["norm"]["bias"].at[SILENT].set(-1e3)
     state = state._replace(params=params)
@@ -72,7 +70,7 @@ def test_a_filter_without_gradient_dies_when_forecast(
     )
     expected = int(foreseen[SILENT])
     assert 5 < expected < 400
-    state = train_steps(program, hparams, corpus, state, until=10 + expected - 1)
+    state = train_steps(program, hparams, data, state, until=10 + expected - 1)
     assert abs(float(gamma_of(state.params)[SILENT])) >= THRESHOLD
-    state = train_steps(program, hparams, corpus, state, until=10 + expected)
+    state = train_steps(program, hparams, data, state, until=10 + expected)
     assert abs(float(gamma_of(state.params)[SILENT])) < THRESHOLD

@@ -14,10 +14,8 @@ DEAD = {"C2": 2, "C6": 3}
 compiled = jax.jit(logits, static_argnums=0)
 
 
-def answers(plan, variables, corpus):
-    return np.asarray(
-        compiled(plan, variables, normalise(corpus.test_images, corpus.mean, corpus.std))
-    )
+def answers(plan, variables, data):
+    return np.asarray(compiled(plan, variables, normalise(data.test_images, data.mean, data.std)))
 
 
 def removed(record):
@@ -25,8 +23,8 @@ def removed(record):
     return {name: count for name, count in counts.items() if count}
 
 
-def test_the_default_is_the_papers_pruning(job, dead_state):
-    made = job()
+def test_the_default_is_the_papers_pruning(small_run, dead_state):
+    made = small_run()
     pruned_run = prune_network(made, dead_state(made))
     record = pruned_run.record
     assert removed(record) == DEAD
@@ -44,8 +42,8 @@ def test_the_default_is_the_papers_pruning(job, dead_state):
     assert sorted(path.name for path in made.folder.iterdir()) == ["pruned"]
 
 
-def test_the_exact_mode_keeps_the_constant_that_the_authors_drops(job, dead_state):
-    made = {mode: job(prune_mode=mode) for mode in ("author", "exact")}
+def test_the_exact_mode_keeps_the_constant_that_the_authors_drops(small_run, dead_state):
+    made = {mode: small_run(prune_mode=mode) for mode in ("author", "exact")}
     state = dead_state(made["exact"], 0.7)
     dense = answers(made["exact"].program.plan, state.variables, made["exact"].data)
     pruned_run = {mode: prune_network(made[mode], state) for mode in made}
@@ -61,17 +59,17 @@ def test_the_exact_mode_keeps_the_constant_that_the_authors_drops(job, dead_stat
     assert made["exact"].config.variant.endswith("prune=exact")
 
 
-def test_the_baselines_write_the_same_columns(job, dead_state):
-    l1 = job(criterion="l1", prune_fraction=0.5, prune_layers=("C1", "C7"))
+def test_the_baselines_write_the_same_columns(small_run, dead_state):
+    l1 = small_run(criterion="l1", prune_fraction=0.5, prune_layers=("C1", "C7"))
     found = prune_network(l1, dead_state(l1))
     assert removed(found.record) == {"C1": 4, "C7": 32}
     assert found.record.criterion == "l1"
-    slimming = job(criterion="slimming", prune_fraction=5 / l1.program.plan.filters)
+    slimming = small_run(criterion="slimming", prune_fraction=5 / l1.program.plan.filters)
     assert removed(prune_network(slimming, dead_state(slimming)).record) == DEAD
 
 
-def test_latency_is_measured_when_time_is_given(job, dead_state):
-    made = job(latency_seconds=0.01)
+def test_latency_is_measured_when_time_is_given(small_run, dead_state):
+    made = small_run(latency_seconds=0.01)
     record = prune_network(made, dead_state(made)).record
     assert [timing.batch for timing in record.latency] == [1, 32, 256]
     assert all(timing.dense_ms > 0 < timing.pruned_ms for timing in record.latency)

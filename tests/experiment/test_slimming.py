@@ -15,16 +15,19 @@ def gamma_after(made, steps):
                     if "conv" in x])  # fmt: skip
 
 
-def test_the_penalty_shrinks_gamma(job):
-    plain, slim = job(optimizer="sgd"), job(optimizer="sgd", gamma_l1=0.05, criterion="slimming")
+def test_the_penalty_shrinks_gamma(small_run):
+    plain, slim = (
+        small_run(optimizer="sgd"),
+        small_run(optimizer="sgd", gamma_l1=0.05, criterion="slimming"),
+    )
     assert gamma_after(slim, 4) < gamma_after(plain, 4) - 0.005
     assert slim.config.variant.endswith("gamma_l1=5e-02+baseline=slimming_0.5")
 
 
-def test_strengths_share_a_setup_and_none_has_its_own(job):
-    setups = [job(gamma_l1=strength).program for strength in (0.0, 1e-4, 1e-3)]
+def test_strengths_share_a_setup_and_none_has_its_own(small_run):
+    setups = [small_run(gamma_l1=strength).program for strength in (0.0, 1e-4, 1e-3)]
     assert setups[0] != setups[1] == setups[2]
-    made = job()
+    made = small_run()
     params = init_state(made.program, made.hparams).params
     rule = build_optimizer(made.program, made.hparams)
     assert "sign" not in str(jax.make_jaxpr(rule.update)(params, rule.init(params), params))

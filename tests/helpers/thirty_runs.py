@@ -20,9 +20,9 @@ def main() -> None:
     config.seeds, config.epochs, config.drops, config.evaluations = 3, 2.0, (), 1
     config.sweep = tuple({"strength": 10.0**-power} for power in range(1, 11))
     dataset = data.load("renderings", renderings=config.renderings.to_dict())
-    corpus = DeviceDataset.of(dataset)
-    jobs = [make_run(run, dataset, corpus, Path()) for run in expand(config)]
-    for group in groups(jobs, most=5):
+    on_device = DeviceDataset.of(dataset)
+    runs = [make_run(run, dataset, on_device, Path()) for run in expand(config)]
+    for group in groups(runs, most=5):
         train_group(group)
 
 

@@ -1,4 +1,4 @@
-"""Does one process at a time hold a workdir, and do the dead let go?"""
+"""One process at a time holds a workdir, and a dead one lets go."""
 
 import contextlib
 import os
