@@ -79,6 +79,16 @@ def check_together(flat: Mapping[str, Any]) -> None:
             "config.prune_mode='exact' needs filters whose answer is constant; criterion 'l1' "
             "drops others, prune them with prune_mode='author'"
         )
+    if flat["prune_during_training"] and flat["criterion"] != "gamma":
+        raise UserError(
+            f"config.prune_during_training cuts by gamma; config.criterion={flat['criterion']!r} "
+            "prunes a whole network at its end, give one of the two"
+        )
+    if flat["prune_during_training"] and flat["split"] == "batch":
+        raise UserError(
+            "config.prune_during_training trains run by run; config.split='batch' keeps every "
+            "process on one network, give split='members'"
+        )
     if layers := flat["prune_layers"]:
         if flat["criterion"] != "l1":
             raise UserError("config.prune_layers is for criterion 'l1' alone; give ()")

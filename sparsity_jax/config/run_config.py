@@ -241,6 +241,15 @@ class RunConfig:
         check=at_least(0),
         variant="finetune={:g}",
     )
+    prune_during_training: bool = setting(
+        False, "cut filters that died, so that they stop costing time"
+    )
+    prune_patience: int = setting(
+        3, "evaluations in a row with |gamma| < 1e-3 before a filter is cut", check=at_least(1)
+    )
+    prune_least_gain: float = setting(
+        0.1, "share of multiply-adds that a cut must save", check=_fraction_problem
+    )
     latency_seconds: float = setting(
         3.0, "spent on timing each run's networks; 0: not timed", check=at_least(0)
     )

@@ -11,6 +11,7 @@ from sparsity_jax.experiment.prune import PrunedRun
 from sparsity_jax.pruning import params_pruned_pct
 from sparsity_jax.storage.completion import RunRecord
 from sparsity_jax.storage.results import RunResult
+from sparsity_jax.training.cuts import train_macs_pct
 from sparsity_jax.training.trainer import TrainedRun
 
 
@@ -84,4 +85,5 @@ def _trained_row(trained: TrainedRun) -> RunResult:
         sparsity_gamma=last.sparsity_gamma,
         layers=tuple(last.layers.values()),
         seconds=trained.seconds,
+        train_macs_pct=train_macs_pct(trained.run.program.plan, trained.cuts, steps=last.step),
     )

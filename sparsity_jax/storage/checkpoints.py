@@ -127,7 +127,8 @@ class Checkpoints:
         A damaged one is named on stderr, set aside, and the one before it is tried.
 
         Args:
-          like: a state of the structure, shapes and dtypes to restore.
+          like: a state of the structure, shapes and dtypes to restore, or a function that makes
+            one of a checkpoint's notes.
           at_most: the newest step to look at.
 
         Raises:
@@ -172,6 +173,7 @@ class Checkpoints:
                 f"checkpoint {folder} is of other settings or other data than "
                 "this run's; restore those, or --overwrite to start anew"
             )
+        like = like(content["notes"]) if callable(like) else like
         leaves = _verified_leaves(folder, content)
         wanted = items.leaves({items.STATE: like})
         _verify_shapes(leaves, wanted)

@@ -26,8 +26,9 @@ BEFORE_LAYERS = (
 )  # fmt: skip
 AFTER_LAYERS = (
     "features_pruned", "features_pruned_pct", "params_pruned_pct", "pruned_test_error",
-    "pruned_top5_error", "seconds",
+    "pruned_top5_error", "seconds", "train_macs_pct",
 )  # fmt: skip
+LATER = ("train_macs_pct",)  # columns that files of earlier versions lack
 _TEXT = ("run", "dataset", "network", "optimizer", "regularizer", "variant", "status")
 _WHOLE = ("batch_size", "seed", "steps")
 _DECIMALS = {"train_loss": 4, "test_loss": 4, "seconds": 1}
@@ -38,6 +39,7 @@ class RunResult:
     """One row of `results.csv`. Errors and sparsity in percent; NaN where not measured.
 
     `layers` holds the sparsity by gamma of C1 ... CN; `features_pruned` is None before pruning.
+    `train_macs_pct` are the multiply-adds spent on training, in percent of the uncut network's.
 
     Example:
       >>> row = RunResult(run="adam_l2_1e-03_b40_seed0", dataset="renderings", network="BasicNet",
@@ -71,6 +73,7 @@ class RunResult:
     pruned_test_error: float = math.nan
     pruned_top5_error: float = math.nan
     seconds: float = math.nan
+    train_macs_pct: float = math.nan
 
 
 def columns(rows: Iterable[RunResult]) -> tuple[str, ...]:
@@ -94,7 +97,7 @@ def decode_row(cells: Mapping[str, str]) -> RunResult:
     values |= {name: int(cells[name]) for name in _WHOLE}
     values["features_pruned"] = int(cells["features_pruned"]) if cells["features_pruned"] else None
     rest = [name for name in (*BEFORE_LAYERS, *AFTER_LAYERS) if name not in values]
-    values |= {name: number(cells[name]) for name in rest}
+    values |= {name: number(cells.get(name, "")) for name in rest}
     return RunResult(**values, layers=tuple(layers))
 
 
@@ -115,7 +118,8 @@ def decode_results(text: str) -> list[RunResult]:
     """
     reader = csv.DictReader(io.StringIO(text, newline=""))
     present = reader.fieldnames or ()
-    missing = [name for name in (*BEFORE_LAYERS, *AFTER_LAYERS) if name not in present]
+    needed = [name for name in (*BEFORE_LAYERS, *AFTER_LAYERS) if name not in LATER]
+    missing = [name for name in needed if name not in present]
     if missing:
         raise UserError(f"results.csv lacks the columns {', '.join(missing)}")
     rows = []

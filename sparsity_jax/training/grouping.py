@@ -53,8 +53,9 @@ def _alike(runs: Sequence[Run]) -> list[list[Run]]:
     """Collect the runs that could share a program."""
     alike: dict[tuple, list[Run]] = {}
     for index, run in enumerate(runs):
-        streams = isinstance(run.data, StreamingDataset)
-        data = index if streams else run.data.fingerprint
+        # Streams feed one run; runs that are cut on the way soon differ in their programs.
+        alone = isinstance(run.data, StreamingDataset) or run.config.prune_during_training
+        data = index if alone else run.data.fingerprint
         alike.setdefault((run.program, data, *run.evaluation_steps), []).append(run)
     return list(alike.values())
 

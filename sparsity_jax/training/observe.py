@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import jax
 import numpy as np
 
+from sparsity_jax.models import Plan
 from sparsity_jax.optimizers.schedules import step_schedule
-from sparsity_jax.sparsity import gamma_sparsity
+from sparsity_jax.pruning.shrink import GAMMA_THRESHOLD
+from sparsity_jax.sparsity import FilterSparsity
 from sparsity_jax.storage.history import Evaluation, append_history
 from sparsity_jax.storage.measurements import EvalLog
 from sparsity_jax.training import TrainState, evaluate
+from sparsity_jax.training.cuts import Cut, kept_after, plan_after
 from sparsity_jax.training.run import Run
 
 
-def observe(run: Run, state: TrainState, eval_log: EvalLog) -> Evaluation:
+def observe(run: Run, state: TrainState, eval_log: EvalLog, cuts: Sequence[Cut] = ()) -> Evaluation:
     """Evaluate a run's state, and add what was seen to its log and to its history.
 
     Args:
       run: the run.
       state: at the evaluation; its `loss_sum` is over the steps since the one before.
       eval_log: of the run so far; it grows by one evaluation.
+      cuts: of the run so far. Filters that were cut count as inactive, and keep the gamma and
+        beta they had.
 
     Returns:
       The evaluation; sparsity is NaN where a gamma is not finite.
@@ -28,14 +36,15 @@ def observe(run: Run, state: TrainState, eval_log: EvalLog) -> Evaluation:
     since = eval_log.evaluations[-1].step if eval_log.evaluations else 0
     data = run.data
     score = evaluate(
-        run.program.plan,
+        plan_after(run.program.plan, cuts),
         state.variables,
         data.test_images,
         data.test_labels,
         mean=data.mean,
         std=data.std,
     )
-    sparsity, norms = _norms(run, state)
+    norms = _norms(run.program.plan, state, eval_log, cuts)
+    sparsity = _sparsity(norms["gamma"])
     multiplier = float(step_schedule(run.program.drops)(step - 1))
     evaluation = Evaluation(
         run=run.config.name,
@@ -53,16 +62,29 @@ def observe(run: Run, state: TrainState, eval_log: EvalLog) -> Evaluation:
     return evaluation
 
 
-def _norms(run: Run, state: TrainState) -> tuple[dict, dict[str, dict[str, np.ndarray]]]:
-    """Return sparsity by gamma as an evaluation holds it, and every layer's gamma and beta."""
-    names = run.program.plan.layer_names
-    layers = {name: jax.device_get(state.params[name]["norm"]) for name in names}
-    norms = {
-        "gamma": {name: np.asarray(layer["scale"]) for name, layer in layers.items()},
-        "beta": {name: np.asarray(layer["bias"]) for name, layer in layers.items()},
-    }
-    if not all(np.isfinite(gamma).all() for gamma in norms["gamma"].values()):
-        return {}, norms
-    found = gamma_sparsity(state.variables)
-    layer_pct = dict(zip(names, found.layer_pct.values(), strict=True))
-    return {"sparsity_gamma": found.total_pct, "layers": layer_pct}, norms
+def _norms(
+    plan: Plan, state: TrainState, eval_log: EvalLog, cuts: Sequence[Cut]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Every layer's gamma and beta in the original network."""
+    before = eval_log.arrays() if cuts else {}
+    kept = kept_after(plan, cuts)
+    norms: dict[str, dict[str, np.ndarray]] = {"gamma": {}, "beta": {}}
+    for name, places in kept.items():
+        layer = jax.device_get(state.params[name]["norm"])
+        for group, leaf in (("gamma", "scale"), ("beta", "bias")):
+            values = np.asarray(layer[leaf])
+            if cuts:
+                whole = before[f"{group}/{name}"][-1].copy()
+                whole[places] = values
+                values = whole
+            norms[group][name] = values
+    return norms
+
+
+def _sparsity(gammas: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Sparsity by gamma as an evaluation holds it; nothing where a gamma is not finite."""
+    if not all(np.isfinite(gamma).all() for gamma in gammas.values()):
+        return {}
+    inactive = {name: np.abs(gamma) < GAMMA_THRESHOLD for name, gamma in gammas.items()}
+    found = FilterSparsity(inactive)
+    return {"sparsity_gamma": found.total_pct, "layers": dict(found.layer_pct)}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,9 +13,10 @@ from jax.experimental import multihost_utils
 from sparsity_jax.storage.checkpoints import Checkpoints, Restored
 from sparsity_jax.storage.history import append_history, truncate_after
 from sparsity_jax.storage.measurements import EvalLog
+from sparsity_jax.training.cuts import Cut, decode_cuts, plan_after
 from sparsity_jax.training.population import member, stack
 from sparsity_jax.training.run import Run
-from sparsity_jax.training.state import TrainState, init_state
+from sparsity_jax.training.state import ProgramConfig, TrainState, init_state
 
 
 @dataclasses.dataclass
@@ -29,6 +30,17 @@ class Member:
     checkpoints: Checkpoints | None
     eval_log: EvalLog = dataclasses.field(default_factory=EvalLog)
     diverged: tuple[int, int] | None = None
+    cuts: list[Cut] = dataclasses.field(default_factory=list)
+
+    @property
+    def program(self) -> ProgramConfig:
+        """The program of the network that is left after the cuts."""
+        return program_after(self.run.program, self.cuts)
+
+
+def program_after(program: ProgramConfig, cuts: Sequence[Cut]) -> ProgramConfig:
+    """The program of a run after its cuts."""
+    return dataclasses.replace(program, plan=plan_after(program.plan, cuts))
 
 
 class Begun(NamedTuple):
@@ -44,7 +56,8 @@ def resume(members: Sequence[Member]) -> Begun:
     A group without a common checkpoint starts anew, and so do its histories.
     """
     fresh = _fresh(members)
-    found = _newest_common(members, [member(fresh, i) for i in range(len(members))])
+    like = [_as_saved(each, member(fresh, i)) for i, each in enumerate(members)]
+    found = _newest_common(members, like)
     for i, each in enumerate(members):
         truncate_after(each.run.history, each.run.config.name, -1)
         if each.checkpoints:
@@ -53,6 +66,7 @@ def resume(members: Sequence[Member]) -> Begun:
             restored = found[i]
             each.eval_log = EvalLog.of(restored.notes["evaluations"], restored.arrays)
             each.diverged = tuple(restored.notes.get("diverged") or ()) or None
+            each.cuts = decode_cuts(restored.notes.get("cuts") or ())
             append_history(each.run.history, each.eval_log.evaluations)
     if not found:
         return Begun(fresh)
@@ -77,7 +91,22 @@ def _fresh(members: Sequence[Member]) -> TrainState:
     return stack([init_state(each.run.program, each.run.hparams) for each in members])
 
 
-def _newest_common(members: Sequence[Member], like: Sequence[TrainState]) -> list[Restored]:
+def _as_saved(each: Member, fresh: TrainState) -> Callable[[Mapping[str, Any]], TrainState]:
+    """A state of the shapes that a checkpoint with these notes has."""
+
+    def like(notes: Mapping[str, Any]) -> TrainState:
+        cuts = decode_cuts(notes.get("cuts") or ())
+        if not cuts:
+            return fresh
+        program = program_after(each.run.program, cuts)
+        return jax.eval_shape(lambda hparams: init_state(program, hparams), each.run.hparams)
+
+    return like
+
+
+def _newest_common(
+    members: Sequence[Member], like: Sequence[Callable[[Mapping[str, Any]], TrainState]]
+) -> list[Restored]:
     """Restore every member's checkpoint of the newest step that all have; [] if there is none."""
     at_most = None
     while True:

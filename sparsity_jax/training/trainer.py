@@ -18,6 +18,8 @@ from sparsity_jax.errors import UserError
 from sparsity_jax.storage.checkpoints import Checkpoints
 from sparsity_jax.storage.history import Evaluation
 from sparsity_jax.storage.measurements import EvalLog
+from sparsity_jax.training.cuts import Cut, encode_cuts
+from sparsity_jax.training.cutting import cut_dead, expanded_state
 from sparsity_jax.training.grouping import memory_line
 from sparsity_jax.training.observe import observe
 from sparsity_jax.training.population import (
@@ -41,7 +43,8 @@ CHECK_EVERY_STEPS = 50  # between looks at the loss, the clock, and whether to s
 class TrainedRun:
     """A run at its end: its state, what was observed on the way, its part of the time spent.
 
-    `diverged` is the range of steps in which the loss stopped being finite, where it did.
+    `diverged` is the range of steps in which the loss stopped being finite, where it did. The
+    state is that of the original network: filters that were cut on the way are silent in it.
     """
 
     run: Run
@@ -49,6 +52,7 @@ class TrainedRun:
     eval_log: EvalLog
     seconds: float = 0.0
     diverged: tuple[int, int] | None = None
+    cuts: tuple[Cut, ...] = ()
 
     @property
     def status(self) -> str:
@@ -190,10 +194,11 @@ class _GroupTrainer:
         return [
             TrainedRun(
                 each.run,
-                self._ended.get(i) or member(state, i),
+                expanded_state(each, self._ended.get(i) or member(state, i)),
                 each.eval_log,
                 seconds,
                 each.diverged,
+                tuple(each.cuts),
             )
             for i, each in enumerate(self._members)
         ]
@@ -209,7 +214,7 @@ class _GroupTrainer:
         check = step - step % CHECK_EVERY_STEPS + CHECK_EVERY_STEPS
         until = min(check, *(mark for mark in evaluations if mark > step))
         self._state = train_population(
-            self._run.program,
+            self._members[0].program,
             self._hparams,
             self._data,
             self._state,
@@ -230,16 +235,22 @@ class _GroupTrainer:
                 each.diverged = steps
 
     def _evaluate(self, progress: Progress) -> None:
-        """Observe the members that still train, and begin to sum their losses anew."""
+        """Observe the members that still train, cut what died, and begin their sums anew."""
         progress.evaluated(*self._observe(self._training))
-        self._state = self._state._replace(loss_sum=jnp.copy(self._no_loss))
+        if self._run.config.prune_during_training:  # a group of one
+            smaller = cut_dead(self._members[0], member(self._state, 0))
+            self._state = on_devices(stack([smaller]), self._mapping)
+        self._state = self._state._replace(
+            loss_sum=jnp.copy(self._no_loss),
+            activity=jax.tree.map(jnp.zeros_like, self._state.activity),
+        )
 
     def _observe(self, members: Sequence[Member]) -> list[Evaluation]:
         if not self._keeps:
             return []
         state = jax.device_get(self._state)
         return [
-            observe(each.run, member(state, i), each.eval_log)
+            observe(each.run, member(state, i), each.eval_log, each.cuts)
             for i, each in enumerate(self._members)
             if any(each is chosen for chosen in members)
         ]
@@ -268,6 +279,7 @@ class _GroupTrainer:
                 "evaluations": each.eval_log.lines(),
                 "seconds": self._seconds,
                 "diverged": each.diverged,
+                "cuts": encode_cuts(each.cuts),
             }
             if each.checkpoints:
                 arrays = each.eval_log.arrays()

@@ -1,0 +1,123 @@
+"""Runs that are cut while they train: the same when nothing dies, whole in what they report."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_grid import get_config
+
+from sparsity_jax import report
+from sparsity_jax.config.sweep import expand
+from sparsity_jax.distributed.preemption import Interrupted
+from sparsity_jax.errors import UserError
+from sparsity_jax.experiment import run as experiment
+from sparsity_jax.storage.measurements import read_measurements
+from sparsity_jax.training import trainer
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """run(name, ...): train the small grid's first run in a workdir of that name."""
+    monkeypatch.setattr(report, "build", lambda workdir: Path(workdir, "report.html").touch())
+    monkeypatch.setattr(report, "table", lambda workdir: "")
+
+    def train(name: str, **fields) -> Path:
+        config = get_config()
+        config.seeds, config.evaluations, config.checkpoint_seconds = 1, 8, 0.0
+        config.update_from_flattened_dict(fields)
+        experiment.run(config, tmp_path / name)
+        return tmp_path / name
+
+    return train
+
+
+CUT = {
+    "prune_during_training": True,
+    "prune_patience": 1,
+    "prune_least_gain": 0.01,
+    # Decay alone moves gamma: 0.75^48 < 1e-6, and from the fifth evaluation on a filter is left.
+    "regularizer": "wd",
+    "strength": 0.25,
+    "learning_rate": 1e-6,
+}
+
+
+def row_of(workdir: Path) -> dict[str, str]:
+    (row,) = csv.DictReader((workdir / "results.csv").read_text().splitlines())
+    return row
+
+
+def measured(workdir: Path):
+    (folder,) = (workdir / "runs").iterdir()
+    return read_measurements(folder / "measure.npz")
+
+
+def test_with_nothing_to_cut_the_bits_are_those_of_the_plain_run(run):
+    quiet = {"strength": 1e-6}
+    plain, cutting = run("plain", **quiet), run("cutting", prune_during_training=True, **quiet)
+    ours, theirs = row_of(cutting), row_of(plain)
+    assert ours.pop("train_macs_pct") == theirs.pop("train_macs_pct") == "100.00"
+    assert {**ours, "seconds": ""} == {**theirs, "seconds": ""}
+    for name, values in measured(plain).gamma.items():
+        np.testing.assert_array_equal(measured(cutting).gamma[name], values)
+
+
+def test_what_died_is_cut_and_counted_in_the_original_network(run):
+    workdir = run("cut", **CUT)
+    row, found = row_of(workdir), measured(workdir)
+    spent = float(row["train_macs_pct"])
+    assert 0 < spent < 70  # 50 steps of 80 in full, 30 of a network with one filter a layer
+    filters = sum(gamma.shape[1] for gamma in found.gamma.values())
+    assert filters == 4 + 8 + 8 + 16 + 16 + 32 + 32
+    small = sum(int(mask.sum()) for mask in found.inactive_gamma.values())
+    assert float(row["sparsity_gamma"]) == pytest.approx(100 * small / filters, abs=0.01)
+    for name, gamma in found.gamma.items():
+        # A filter that was cut keeps the gamma it had, which was small.
+        still = (gamma[-1] == gamma[-2]) & (np.abs(gamma[-1]) < 1e-3)
+        assert not (still & ~found.inactive_gamma[name]).any()
+    (folder,) = (workdir / "runs").iterdir()
+    pruned = json.loads((folder / "pruned.json").read_text())
+    assert pruned["dense"]["filters"] == filters
+
+
+def test_a_cut_run_resumes_bit_for_bit_from_any_checkpoint(run, monkeypatch):
+    whole = run("whole", **CUT)
+    wanted = row_of(whole), measured(whole).gamma
+    original = trainer._GroupTrainer._maybe_checkpoint
+
+    def interrupted(self, seconds):
+        original(self, seconds)
+        if self._step == due[0]:
+            self._members[0].checkpoints.wait()
+            raise Interrupted(15)
+
+    monkeypatch.setattr(trainer._GroupTrainer, "_maybe_checkpoint", interrupted)
+    for step in (10, 20, 30, 50, 70):
+        due = [step]
+        with pytest.raises(Interrupted):
+            run("parts", **CUT)
+    due = [-1]
+    parts = run("parts", **CUT)
+    ours = row_of(parts)
+    assert {**ours, "seconds": ""} == {**wanted[0], "seconds": ""}
+    for name, values in wanted[1].items():
+        np.testing.assert_array_equal(measured(parts).gamma[name], values)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"prune_patience": 0}, "at least 1"),
+        ({"prune_least_gain": 1.0}, "below 1"),
+        ({"prune_least_gain": -0.1}, "0 or more"),
+        ({"prune_during_training": True, "criterion": "l1"}, "one of the two"),
+        ({"prune_during_training": True, "split": "batch"}, "split='members'"),
+    ],
+)
+def test_wrong_settings_are_refused(fields, message):
+    config = get_config()
+    config.update_from_flattened_dict(fields)
+    with pytest.raises(UserError, match=message):
+        expand(config)
