@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,10 +14,12 @@ import numpy as np
 
 from sparsity_jax.data.augment import as_tested
 from sparsity_jax.models import Plan
-from sparsity_jax.models.convnet import logits, rectify
-from sparsity_jax.sparsity import activation_sparsity, gamma_sparsity, universality
+from sparsity_jax.models.convnet import logits
+from sparsity_jax.sparsity import gamma_sparsity
+from sparsity_jax.sparsity.corpus import measure_corpus
 from sparsity_jax.storage.measurements import write_measurements
 from sparsity_jax.training.evaluate import images_at_once
+from sparsity_jax.training.progress import LINE_EVERY
 from sparsity_jax.training.run import Run
 from sparsity_jax.training.trainer import TrainedRun
 
@@ -27,13 +30,18 @@ Layers = dict[str, np.ndarray]  # layer name -> (filters,)
 
 
 class MeasuredRun(NamedTuple):
-    """A trained run, and the percentage of its filters that no training image activates.
+    """A trained run, and which of its filters no training image activates.
 
-    NaN for a run that diverged, which is not measured.
+    Attributes:
+      trained: the run.
+      sparsity_act: percent of the filters; NaN for a run that diverged, which is not measured, and
+        for a leaky ReLU, whose filters answer to every image.
+      inactive_act: layer -> (filters,) bool; empty where sparsity_act is NaN.
     """
 
     trained: TrainedRun
     sparsity_act: float = math.nan
+    inactive_act: Mapping[str, np.ndarray] = {}
 
 
 def measure_run(trained: TrainedRun) -> MeasuredRun:
@@ -43,36 +51,59 @@ def measure_run(trained: TrainedRun) -> MeasuredRun:
     run = trained.run
     measured = measure(run, jax.device_get(trained.state.variables))
     write_measurements(run.folder / "measure.npz", trained.eval_log.measure(**measured))
-    inactive = sum(int(mask.sum()) for mask in measured["inactive_act"].values())
-    return MeasuredRun(trained, 100 * inactive / run.program.plan.filters)
+    by_act = measured["inactive_act"]
+    if not by_act:
+        return MeasuredRun(trained)
+    inactive = sum(int(mask.sum()) for mask in by_act.values())
+    return MeasuredRun(trained, 100 * inactive / run.program.plan.filters, by_act)
 
 
 def measure(run: Run, variables: Variables) -> dict[str, Layers]:
-    """Measure a network on the training images of a run.
+    """Measure a network on the training images of a run, in one pass over them.
+
+    Activations count by their positive side, the ReLU of what the norm gives, also in networks
+    with a leaky ReLU (supplement, Sec. 1): there every filter answers to every image through its
+    negative side, so that activity by activation has no meaning and is left out.
 
     Returns:
-      'inactive_gamma' and 'inactive_act': boolean by layer; 'universality': percent by layer.
+      'inactive_gamma' and 'inactive_act': boolean by layer, the latter empty for a leaky ReLU;
+      'universality': percent by layer; 'peak': largest activation by layer.
     """
     plan, data = run.program.plan, run.data
-    options: dict[str, Any] = {
-        "batch_size": images_at_once(plan),
-        "activation": _Rectify(plan.negative_slope),
-        "preprocess": _AsTested(
+    found = measure_corpus(
+        _Network(plan),
+        variables,
+        data.train_images,
+        batch_size=images_at_once(plan),
+        preprocess=_AsTested(
             plan.input_shape[:2], tuple(data.mean.tolist()), tuple(data.std.tolist())
         ),
-    }
-    network = _Network(plan)
+        seen=_Lines(f"{run.config.name}: measuring", data.train_size),
+    )
     named = {
         "inactive_gamma": gamma_sparsity(variables, GAMMA_THRESHOLD).layers,
-        "inactive_act": activation_sparsity(
-            network, variables, data.train_images, **options
-        ).layers,
-        "universality": universality(network, variables, data.train_images, **options).layers,
+        "inactive_act": {} if plan.negative_slope else found.inactive(),
+        "universality": found.universality.layers,
+        "peak": found.peaks,
     }
     return {
         what: {path.partition("/")[0]: values for path, values in layers.items()}
         for what, layers in named.items()
     }
+
+
+class _Lines:
+    """Plain lines every few seconds while images are measured; none for short waits."""
+
+    def __init__(self, name: str, images: int) -> None:
+        self._name, self._images = name, images
+        self._shown = time.monotonic()
+
+    def __call__(self, images: int) -> None:
+        now = time.monotonic()
+        if now - self._shown >= LINE_EVERY:
+            self._shown = now
+            print(f"{self._name}, {images:,}/{self._images:,} images", flush=True)
 
 
 # The measurements compile once for equal functions: these are equal by what they compute.
@@ -82,14 +113,6 @@ class _Network:
 
     def __call__(self, variables: Variables, images: jax.Array) -> jax.Array:
         return logits(self.plan, variables, images)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Rectify:
-    negative_slope: float
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return rectify(x, negative_slope=self.negative_slope)
 
 
 @dataclasses.dataclass(frozen=True)

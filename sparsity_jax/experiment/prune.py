@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import tempfile
 from collections.abc import Mapping
@@ -62,7 +63,10 @@ def prune_run(measured: MeasuredRun) -> PrunedRun:
     if trained.status != "finished":
         return PrunedRun(measured, None)
     network = prune_network(trained.run, trained.state)
-    write_pruned(trained.run.folder / "pruned.json", network.record)
+    masked = _masked_act_error(trained.run, trained.state, measured.inactive_act)
+    record = dataclasses.replace(network.record, masked_act_error=masked)
+    network = network._replace(record=record)
+    write_pruned(trained.run.folder / "pruned.json", record)
     return PrunedRun(measured, network)
 
 
@@ -111,6 +115,15 @@ def prune_network(run: Run, state: TrainState) -> PrunedNetwork:
         latency=_latency(run, (plan, variables), final),
     )
     return PrunedNetwork(*final, score, record)
+
+
+def _masked_act_error(run: Run, state: TrainState, inactive: Mapping[str, Any]) -> float:
+    """Test error with the filters inactive by activation set to zero; NaN where none were told."""
+    if not inactive:
+        return math.nan
+    keep = {layer: ~mask for layer, mask in inactive.items()}
+    variables = zero(jax.device_get(state.variables), keep)
+    return _score((run.program.plan, variables), run.data).error
 
 
 def _chosen(run: Run, variables: Variables) -> tuple[dict[str, Any], tuple[str, ...]]:

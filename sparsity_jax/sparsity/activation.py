@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -103,12 +103,17 @@ def corpus_peaks(
     if peaks is None:  # masked_batches yields at least once or raises
         raise UserError("there are no images; give at least one")
     found = {path: np.asarray(peak) for path, peak in peaks.items()}
-    for path, peak in found.items():
+    check_finite(found)
+    return found
+
+
+def check_finite(peaks: Mapping[str, np.ndarray]) -> None:
+    """Raise UserError, which names the layer, where a peak is NaN."""
+    for path, peak in peaks.items():
         if np.isnan(peak).any():
             raise UserError(
                 f"layer {path} has NaN activations: the variables or the images are not finite"
             )
-    return found
 
 
 def compiled(step: Callable[..., Any], *static: Any) -> Callable[..., Any]:

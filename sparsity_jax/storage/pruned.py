@@ -50,6 +50,8 @@ class PrunedRecord:
       folded: how exact folding was; None but in mode 'exact'.
       file_bytes: sizes on disk.
       latency: forward passes, timed at several batch sizes.
+      masked_act_error: the dense network's with the filters inactive by activation set to zero; NaN
+        where activity by activation was not measured.
     """
 
     threshold: float
@@ -68,6 +70,7 @@ class PrunedRecord:
     folded: FoldError | None = None
     file_bytes: FileSizes | None = None
     latency: tuple[Latency, ...] = ()
+    masked_act_error: float = math.nan
 
 
 def encode_pruned(record: PrunedRecord) -> dict[str, Any]:
@@ -103,6 +106,7 @@ def decode_pruned(raw: Mapping[str, Any]) -> PrunedRecord:
         folded=_decode(FoldError, raw["folded"]) if raw.get("folded") else None,
         file_bytes=_decode(FileSizes, raw["file_bytes"]) if raw.get("file_bytes") else None,
         latency=tuple(_decode(Latency, timing) for timing in raw.get("latency") or ()),
+        masked_act_error=number(raw.get("masked_act_error")),
     )
 
 
