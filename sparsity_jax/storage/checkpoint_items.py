@@ -7,6 +7,7 @@ process from process 0 alone, and here every process keeps the runs that it trai
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,6 +89,15 @@ def handlers(processes: ocp.options.MultiprocessingOptions) -> Any:
     json = ocp.JsonCheckpointHandler(multiprocessing_options=processes)
     registry.add(METADATA, ocp.args.JsonSave, json)
     return registry
+
+
+def quieten_orbax() -> None:
+    """Drop what Orbax logs: failures are raised too, and tracebacks would hide our one line."""
+    logging.getLogger("absl").addFilter(_is_foreign)  # once, however often it is added
+
+
+def _is_foreign(record: logging.LogRecord) -> bool:
+    return "orbax" not in Path(record.pathname).parts
 
 
 class OwnArrayHandler(type_handlers.NumpyHandler):

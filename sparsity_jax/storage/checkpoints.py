@@ -65,6 +65,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, *, of: str = "", keep: int = 2) -> None:
+        items.quieten_orbax()
         self._folder, self._of = folder.resolve(), of
         me = jax.process_index()  # whoever trains a run keeps it, whatever other processes do
         self._processes = ocp.options.MultiprocessingOptions(
@@ -191,7 +192,7 @@ class Checkpoints:
         aside = self._folder.parent / "damaged" / str(step)
         print(
             f"warning: checkpoint {self._folder / str(step)} is damaged and is not used "
-            f"({_first_line(error)[:200]}); it is now {aside}",
+            f"({_reason(error)}); it is now {aside}",
             file=sys.stderr,
         )
         with contextlib.suppress(Exception):
@@ -208,7 +209,7 @@ class Checkpoints:
             yield
         except Exception as error:
             raise UserError(
-                f"checkpoints cannot be written to {self._folder} ({_first_line(error)[:300]}); "
+                f"checkpoints cannot be written to {self._folder} ({_reason(error)}); "
                 "free some space there or give another --workdir; committed checkpoints are kept"
             ) from error
 
@@ -227,7 +228,7 @@ def checkpoint_problem(folder: Path, step: int) -> str:
     try:
         _verified_leaves(folder, verified_metadata(items.read_metadata(folder), step))
     except Exception as error:  # whatever json, Orbax and TensorStore raise for damaged files
-        return f"checkpoint {folder} is damaged ({_first_line(error)[:200]})"
+        return f"checkpoint {folder} is damaged ({_reason(error)})"
     return ""
 
 
@@ -263,5 +264,7 @@ def _verify_shapes(leaves: Mapping[str, np.ndarray], like: Mapping[str, Any]) ->
             raise DamageError(f"leaf {name} should be {leaf.dtype}{list(leaf.shape)}")
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+def _reason(error: Exception) -> str:
+    """The first line of what an error says; of a long one the end, where TensorStore says why."""
+    line = next(iter(str(error).splitlines()), "") or type(error).__name__
+    return line if len(line) <= 200 else f"...{line[-200:]}"

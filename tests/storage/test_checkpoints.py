@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import Mock
 
 import jax.numpy as jnp
 import numpy as np
@@ -144,6 +145,15 @@ def test_one_of_an_older_version_is_refused_by_name(tmp_path):
     ):
         checkpoints.restore(state(0))
     assert (tmp_path / "c" / "1").is_dir()
+
+
+def test_a_long_error_of_the_storage_ends_in_its_reason(tmp_path, monkeypatch):
+    said = f'RESOURCE_EXHAUSTED: Error writing "{"w/" * 300}0": No space left on device'
+    with Checkpoints(tmp_path / "c") as checkpoints:
+        monkeypatch.setattr(ocp.CheckpointManager, "save", Mock(side_effect=ValueError(said)))
+        with pytest.raises(UserError, match=r"No space left on device\); free some space") as found:
+            checkpoints.save(1, {"w": np.ones(2)}, arrays={}, notes={})
+    assert len(str(found.value)) < 500
 
 
 PLAIN_ORBAX = """
