@@ -41,7 +41,7 @@ def training_curves(records: Records, *, theme: style.Theme = style.LIGHT) -> Fi
                 _joined([getattr(each, name) for each in curves]),
                 color=mark.color, linestyle=mark.line, alpha=mark.alpha * (0.45 if many else 1.0),
                 linewidth=0.7 if many else 1.2, marker=None if many else mark.marker,
-                fillstyle=mark.fill, markersize=4, markevery=0.24,
+                fillstyle=mark.fill, markersize=4, markevery=0.24, clip_on=name != "sparsity_gamma",
             )  # fmt: skip
         if name != "sparsity_gamma":
             _log(axes)

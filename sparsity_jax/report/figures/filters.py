@@ -1,4 +1,4 @@
-"""When do filters die, and do any come back? Filters alive over training, layer by layer."""
+"""Filters alive over training, layer by layer: when they become inactive, which come back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def filters_alive(records: Records, *, theme: style.Theme = style.LIGHT) -> Figu
             axes.plot(measure.step, alive_pct(gamma), color=colors[name], linewidth=1.4)
         axes.set_xlabel("step")
         axes.locator_params(axis="x", nbins=4)
-        style.panel_title(axes, labels[run], f"{fates(measure.gamma, measure.step).dead} dead")
+        style.panel_title(axes, labels[run], f"{fates(measure.gamma, measure.step).dead} inactive")
     panels[0].set_ylabel("filters alive (%)")
     panels[0].set_ylim(min(90.0, panels[0].get_ylim()[0]), 101)
     handles = [Line2D([], [], color=colors[name], label=name) for name in names]

@@ -1,7 +1,7 @@
 """Figure 2: gamma and beta of a layer's filters during training, as ridges and as maps.
 
-A filter dies when its gamma decays to zero: in the ridges a spike grows at zero, in the maps a
-line.
+A filter is inactive once its gamma has decayed to zero: in the ridges a spike grows at zero, in the
+maps a line.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def gamma_beta_ridges(records: Records, *, theme: style.Theme = style.LIGHT) -> 
     """Distribution of gamma and beta over the filters of one layer, a slice per moment.
 
     Time goes up. The height of a slice is the square root of the smoothed share of filters, so that
-    a spike of dead filters at zero does not flatten everything else.
+    a spike of inactive filters at zero does not flatten everything else.
     """
     runs = ridge_runs(records)
     labels, marks = panel_labels(records.rows), style.marks(records.rows)
@@ -92,7 +92,7 @@ def gamma_beta_ridges(records: Records, *, theme: style.Theme = style.LIGHT) -> 
             _ridge(axes, series[run], epochs, (low, high), marks[run].color, theme)
             axes.set_xlabel(WORDS[kind])
             if kind == "gamma":
-                style.panel_title(axes, labels[run], _dead(records, run))
+                style.panel_title(axes, labels[run], _inactive(records, run))
     for line in panels:
         line[0].set_ylabel("epoch")
         for axes in line[1:]:
@@ -138,7 +138,7 @@ def _smooth(rows: np.ndarray) -> np.ndarray:
     return np.stack([np.convolve(row, kernel, mode="same") for row in rows])
 
 
-def _dead(records: Records, run: str) -> str:
+def _inactive(records: Records, run: str) -> str:
     measure = records.measures[run]
     layer = chosen_layer(measure)
     mask = measure.inactive_gamma.get(layer)
@@ -166,7 +166,7 @@ def gamma_beta_maps(records: Records, *, theme: style.Theme = style.LIGHT) -> Fi
             axes = panels[2 * (i // columns) + offset, i % columns]
             _map(axes, series[run], records.measures[run].epoch, span, theme)
             if kind == "gamma":
-                style.panel_title(axes, labels[run], _dead(records, run))
+                style.panel_title(axes, labels[run], _inactive(records, run))
                 axes.tick_params(labelbottom=False)
             else:
                 axes.set_xlabel("epoch")

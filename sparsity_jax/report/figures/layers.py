@@ -1,4 +1,4 @@
-"""Which layers became sparse, and what do they keep after pruning? (Tables 2 and S1 as pictures)"""
+"""Sparsity by layer, and what layers keep after pruning (Tables 2 and S1 as pictures)."""
 
 from __future__ import annotations
 

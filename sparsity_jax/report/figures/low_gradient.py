@@ -19,7 +19,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sparsity_jax.config.naming import strength_text
 from sparsity_jax.errors import UserError
 from sparsity_jax.optimizers import OPTIMIZERS, default_learning_rate, make_optimizer
 from sparsity_jax.report.aggregate import OPTIMIZER_NAMES, REGULARIZER_NAMES
@@ -105,7 +104,7 @@ def low_gradient(
         axes.set_ylabel("|theta|")
     handles = _handles(regime, theme)
     if len(optimizers) % columns:
-        panels[-1].legend(handles=handles, loc="center right", ncols=2)
+        panels[-1].legend(handles=handles, loc="center right", ncols=2).set_in_layout(False)
     else:
         words = [str(handle.get_label()) for handle in handles]
         columns = style.legend_columns(words, most=len(words))
@@ -129,7 +128,9 @@ def _panel(axes: Axes, name: str, regime: Regime, theme: style.Theme) -> None:
     for end in ends[:-1]:
         axes.axvline(end, color=theme.faint, linestyle=":", linewidth=0.8)
     axes.axhline(INACTIVE, color=theme.faint, linewidth=0.8)
-    axes.set_title(f"{OPTIMIZER_NAMES.get(name, name)}, rate {default_learning_rate(name):g}")
+    axes.set_title(
+        f"{OPTIMIZER_NAMES.get(name, name)}, rate {default_learning_rate(name):g}", fontsize=7.5
+    )
     axes.set_yscale("log")
     axes.set_ylim(FLOOR, 2)
     axes.set_xlim(0, ends[-1])
@@ -149,7 +150,7 @@ def _handles(regime: Regime, theme: style.Theme) -> list[Line2D]:
     handles = [
         Line2D(
             [], [], color=theme.ink, marker=marker, alpha=alpha,
-            linestyle="none", markersize=4.5, label=strength_text(strength),
+            linestyle="none", markersize=4.5, label=style.strength(strength),
         )
         for strength, (marker, alpha) in zip(regime.strengths, _looks(regime), strict=True)
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Do the rows span a plane: the same training at several strengths times several other values?
+"""Planes that rows span: the same training at several strengths times several other values.
 
 The other setting is the learning rate, the batch size or the width. A plane has at least three
 strengths and three values, and runs in at least half of its cells; what is missing stays empty.

@@ -79,7 +79,7 @@ def caption(drawing: Drawing, records: Records) -> str:
 def _phase_drawing(setting: Setting) -> Drawing:
     return Drawing(
         f"phase_{setting}",
-        f"Where filters die: strength and {WORDS[setting]}",
+        f"Where filters become inactive: strength and {WORDS[setting]}",
         "Left: filters inactive by gamma, with lines at 10, 30, 50, 70 and 90 %. Right: test "
         "error, in one colour beyond 20 times the lowest. Dashed: 2 points of error above the "
         "lowest; star: the sparsest run on the better side of it. Triangle: the paper's default. "
@@ -123,7 +123,7 @@ DRAWINGS = (
         "gamma_beta_ridges",
         "Gamma and beta during training",
         "Distribution over the filters of one layer, time going up; heights are square roots of "
-        "shares. A spike at zero is made of filters that died.",
+        "shares. A spike at zero is made of inactive filters.",
         gamma_beta_ridges,
         lambda records: bool(ridge_runs(records)),
         lambda records: len(ridge_runs(records)),

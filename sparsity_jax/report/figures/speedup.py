@@ -51,14 +51,15 @@ def speedup_against_sparsity(records: Records, *, theme: style.Theme = style.LIG
         for alike in style.alike([(run, marks[run]) for run in runs]):
             mark = marks[alike[0]]
             points = np.array([_point(records.pruned[run], batch) for run in alike])
-            axes.errorbar(
+            bars = axes.errorbar(
                 *points.T[:2], yerr=points[:, 2], elinewidth=0.8, linestyle="none", **mark.point,
             )  # fmt: skip
+            bars[0].set_clip_on(False)  # a point at zero is a whole one
         axes.axhline(1, color=theme.faint, linewidth=0.8)
         axes.set_title(f"batch {batch}")
         axes.set_xlabel("filters removed (%)")
     panels[0].set_ylabel("times as fast")
-    panels[0].set_ylim(bottom=min(0.8, panels[0].get_ylim()[0]))
+    panels[0].set_ylim(bottom=max(0.0, min(0.8, panels[0].get_ylim()[0])))
     panels[0].set_xlim(left=0, right=max(10.0, panels[0].get_xlim()[1]))
     shown = [row for row in records.rows if row.run in runs]
     handles = style.kind_handles(shown)

@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from sparsity_jax.config.naming import strength_text
 from sparsity_jax.report.aggregate import OPTIMIZER_NAMES, REGULARIZER_NAMES
 from sparsity_jax.storage.results import RunResult
 
@@ -256,6 +257,16 @@ def legend_columns(labels: Sequence[str], most: int = 4, *, width: float = PAGE)
     """How many columns a legend with these labels has, at most, to be no wider than the figure."""
     widest = max((len(label) for label in labels), default=0)
     return max(1, min(most, len(labels), int(width / (0.06 * widest + 0.55))))
+
+
+def strength(value: float) -> str:
+    """A strength as labels of runs write it.
+
+    Example:
+      >>> strength(1e-3), strength(0.0)
+      ('1e-3', '0')
+    """
+    return strength_text(value).replace("e-0", "e-")
 
 
 def wrapped(text: str, width: float, size: float = 8.5) -> str:

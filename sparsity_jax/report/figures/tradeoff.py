@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 
-from sparsity_jax.config.naming import strength_text
 from sparsity_jax.report.aggregate import Group, groups
 from sparsity_jax.report.figures import style
 from sparsity_jax.report.loading import Records
@@ -165,7 +164,7 @@ def _front(shown: Sequence[Group]) -> list[Group]:
 
 
 def _strength(group: Group) -> str:
-    return strength_text(group.first.strength) if group.first.strength else ""
+    return style.strength(group.first.strength) if group.first.strength else ""
 
 
 def _paths(shown: Sequence[Group]) -> list[list[Group]]:

@@ -1,4 +1,4 @@
-"""Do labels tell all runs of a grid apart, and say no more than what differs in it?"""
+"""Labels tell all runs of a grid apart, and say no more than what differs in it."""
 
 from __future__ import annotations
 
