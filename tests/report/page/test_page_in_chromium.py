@@ -6,13 +6,18 @@ A screenshot of each size is kept in SPARSITY_JAX_ARTIFACTS where that names a f
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fake_workdir
 import pytest
+
+from sparsity_jax.report import loading
+from sparsity_jax.report.page.page import page as html_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -163,3 +168,20 @@ def test_on_a_phone_every_value_has_its_title_and_a_figure_grows_at_a_tap(
 def test_every_title_of_the_results_says_what_it_means(opened: Any) -> None:
     heads = opened.locator("table.results thead th").all()
     assert all(head.get_attribute("title") for head in heads)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_published_numbers_beside_ours_are_not_cut(
+    browser: Any, tmp_path: Path, width: int
+) -> None:
+    fakes = [dataclasses.replace(fake, dataset="CIFAR10") for fake in fake_workdir.QUICKSTART]
+    fake_workdir.write(tmp_path, tuple(fakes), evaluations=4)
+    (tmp_path / "report.html").write_text(html_page(loading.load(tmp_path), []))
+    page, said = _open(browser, tmp_path, viewport={"width": width, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    parts = page.locator("#paper .scroll").all()
+    assert len(parts) > 2
+    for part in parts if width > 600 else parts[:2]:  # a phone moves the paper's widest tables
+        assert part.evaluate("part => part.scrollWidth <= part.clientWidth")
+    page.close()
+    assert said == []
