@@ -190,7 +190,7 @@ def test_missing_archives_say_where_to_get_them(tmp_path, pictures, validation):
 def test_unreadable_image_is_named(tmp_path, pictures, validation):
     pictures["n02119789"]["n02119789_7.JPEG"] = b"not a picture"
     write(tmp_path / "manual", pictures, validation)
-    refuse(tmp_path, "n02119789/n02119789_7.JPEG", "neither PNG nor JPEG")
+    refuse(tmp_path, "n02119789/n02119789_7.JPEG", "of no known picture format")
 
 
 def test_unreadable_images_are_skipped_and_counted_on_request(

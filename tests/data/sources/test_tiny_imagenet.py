@@ -9,6 +9,7 @@ from PIL import Image
 
 from sparsity_jax import data
 from sparsity_jax.data.sources.builders.tiny_imagenet import TinyImagenet
+from sparsity_jax.data.sources.official import gray_files
 from sparsity_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -106,3 +107,8 @@ def test_unreadable_images_are_skipped_and_counted_on_request(tmp_path, files, c
     assert dataset.test_labels.tolist() == [0, 2, 0]
     last = files[f"{TOP}/val/images/val_3.JPEG"]
     np.testing.assert_array_equal(dataset.test_images[-1], decoded(last))
+
+
+def test_files_stored_as_gray_are_counted(tmp_path, files):
+    load(tmp_path, files)
+    assert gray_files("tiny_imagenet", tmp_path) == (len(CLASSES), 0)
