@@ -1,4 +1,4 @@
-"""How many filters of somebody's trained network are dead weight?
+"""Audit of somebody's checkpoint: the filters of a trained network that are inactive.
 
   python -m sparsity_jax.audit FILE_OR_DIR [--threshold=1e-3] [--json] [--html=FILE]
 

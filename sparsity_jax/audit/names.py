@@ -1,4 +1,4 @@
-"""What do the tensors of other frameworks mean in Flax's words?"""
+"""Names of other frameworks' tensors, in Flax's words."""
 
 from __future__ import annotations
 

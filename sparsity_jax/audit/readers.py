@@ -1,4 +1,4 @@
-"""Which tensors does somebody's checkpoint hold? Read without trusting a byte of it.
+"""Readers of somebody's checkpoint, which trust no byte of it.
 
 Vectors are read; of larger tensors only the shape is, so that no file can make us unpack more than
 it takes to look at its norms. No pickle is ever executed (`foreign_torch` interprets PyTorch's).

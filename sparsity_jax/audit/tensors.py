@@ -1,4 +1,4 @@
-"""What is read of a tensor in somebody's file: a vector, or the shape of anything larger."""
+"""Tensors of somebody's file: vectors are read, of anything larger the shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tensors does a PyTorch file hold? Read without PyTorch and without running its pickle.
+"""Tensors of a PyTorch file, read without PyTorch and without running its pickle.
 
 A .pt file is a zip with a pickle of the structure and one member per storage. The interpreter below
 knows the handful of names that weights need and refuses every other, as `weights_only=True` does.

@@ -1,4 +1,4 @@
-"""What can be set: fields and their checks, grids of runs, names."""
+"""Settings: fields and their checks, sweeps of runs, names."""
 
 from sparsity_jax.config.base import default_config
 

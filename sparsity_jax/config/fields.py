@@ -19,7 +19,7 @@ Check = Callable[[Any], str]  # what a value must be, in words; '' for one that 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What is known of a field besides its name, type and default.
+    """Properties of a field besides its name, type and default.
 
     Attributes:
       help: one line.

@@ -30,7 +30,7 @@ def strength_text(strength: float) -> str:
 
 
 def variant_part(run: Any, name: str, field: Field) -> str:
-    """How one field enters the variant of a run; '' where it has its usual value.
+    """Part of a run's variant that one field gives; '' where it has its usual value.
 
     Args:
       run: a `RunConfig`.
@@ -49,7 +49,7 @@ def variant_part(run: Any, name: str, field: Field) -> str:
 
 
 def labels(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """What to add to each name so that no two are the same: the settings in which namesakes differ.
+    """Additions that make names unique: the settings in which runs of one name differ.
 
     Where the data set and the network alone tell namesakes apart, nothing else is added: what
     follows from them (a schedule, say) makes no variant of a run.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True)
 class PaperSchedule:
-    """How long the paper trains, counted as it counts (Sec. 2.1 and 5.2; supplement, Sec. 4).
+    """Length of the paper's training, counted as it counts (Sec. 2.1 and 5.2; supplement, Sec. 4).
 
     Attributes:
       train_size: training images.

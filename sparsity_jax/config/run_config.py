@@ -48,7 +48,7 @@ def _fraction_problem(fraction: float) -> str:
 
 
 def default_augment(data: str) -> str:
-    """How the paper augments a data set: crops on ImageNet, flips elsewhere (Sec. 5).
+    """Augmentation of a data set in the paper: crops on ImageNet, flips elsewhere (Sec. 5).
 
     Example:
       >>> default_augment("imagenet2012"), default_augment("cifar10")
@@ -258,7 +258,7 @@ class RunConfig:
 
     @property
     def variant(self) -> str:
-        """What makes the run differ from the paper's default, in the words of its tables."""
+        """Differences of the run from the paper's default, in the words of its tables."""
         return "+".join(self._variant_parts())
 
     @property

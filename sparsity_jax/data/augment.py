@@ -19,7 +19,7 @@ _RATIOS = (3 / 4, 4 / 3)  # its width over its height
 
 
 def seen_shape(augment: str, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """What the network sees of images (H, W, C): all, or where they are cropped 7/8 of each side.
+    """Shape that the network sees of (H, W, C): all, or 7/8 of each side where images are cropped.
 
     Example:
         >>> seen_shape("crop", (256, 256, 3)), seen_shape("flip", (32, 32, 3))

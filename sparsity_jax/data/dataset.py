@@ -134,7 +134,7 @@ def moments_of(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def histograms(images: np.ndarray) -> np.ndarray:
-    """How often each pixel value occurs in each channel: int64 (C, 256)."""
+    """Counts of each pixel value in each channel: int64 (C, 256)."""
     channels = images.shape[-1]
     counts = np.zeros((channels, 256), np.int64)
     step = max(1, _CHUNK_BYTES // max(1, images[0].size))

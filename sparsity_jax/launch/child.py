@@ -34,7 +34,7 @@ def share_command(command: Sequence[str], share: int, shares: int) -> list[str]:
 
 
 def log_path(folder: Path, share: int, shares: int) -> Path:
-    """Where a share's output goes."""
+    """Path of a share's output."""
     return folder / f"share-{share}-of-{shares}.log"
 
 
@@ -73,7 +73,7 @@ def start(
 
 
 def last_line(log: Path) -> str:
-    """What a command said last; empty when it said nothing since it began."""
+    """Last line that a command wrote; empty if it wrote none since it began."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL_BYTES))

@@ -21,7 +21,7 @@ _TEMPLATE = Path(__file__).with_name("jobset.yaml")
 
 @dataclass(frozen=True)
 class Resources:
-    """What one share asks of the cluster.
+    """Resources that one share asks of the cluster.
 
     Args:
         name: of the JobSet.

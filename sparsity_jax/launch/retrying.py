@@ -50,11 +50,11 @@ class Ended:
 
 
 class Pool(Protocol):
-    """Where shares run."""
+    """Place where shares run."""
 
     @property
     def room(self) -> int:
-        """How many run at once."""
+        """Number of shares that run at once."""
         ...
 
     def start(self, share: int) -> str:

@@ -17,7 +17,7 @@ _SECONDS_TO_STOP = 120  # for the compiled call to end and a checkpoint to be co
 
 @dataclass(frozen=True)
 class Resources:
-    """What one share asks of SLURM; None leaves it to the cluster.
+    """Resources that one share asks of SLURM; None leaves it to the cluster.
 
     Args:
         name: of the job.

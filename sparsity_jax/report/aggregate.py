@@ -126,7 +126,7 @@ def shared_parts(rows: Sequence[RunResult]) -> frozenset[str]:
 
 
 def shared_text(rows: Sequence[RunResult]) -> str:
-    """What all runs share, and what most of them do, for a reader: labels leave it out.
+    """Text of the settings that all or most runs share; labels leave them out.
 
     Example:
       >>> shared_text([RunResult("r", "CIFAR10", "BasicNet", "adam", "l2", 1e-3, 40)])
@@ -140,7 +140,7 @@ def shared_text(rows: Sequence[RunResult]) -> str:
 
 
 def usual(rows: Sequence[RunResult]) -> frozenset[str]:
-    """What most of the settings in a grid are, and the few others say otherwise: 'batch 40'.
+    """Settings that most runs of a sweep have, such as 'batch 40'; the others name theirs.
 
     Of a batch size, a network, a data set or a part of the variants, the value that `MOST` of the
     settings have, if the others have another one. (A setting without the part would else be taken
@@ -160,7 +160,7 @@ def label(
     varying: frozenset[str] = frozenset(),
     unsaid: frozenset[str] = frozenset(),
 ) -> str:
-    """What a reader calls a run: its `varying` fields and its variant, but for what is `unsaid`.
+    """Label of a run: its `varying` fields and its variant, without what is `unsaid`.
 
     Example:
       >>> label(RunResult("r", "CIFAR10", "BasicNet", "adam", "l2", 1e-3, 40))

@@ -45,7 +45,7 @@ NOTE = (
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """What is shown in one place of a table.
+    """Content of one cell of a table.
 
     Attributes:
       text: of the cell.

@@ -27,7 +27,7 @@ POLL_SECONDS = 1.0  # between looks at what other processes have finished
 
 @dataclasses.dataclass(frozen=True)
 class Invocation:
-    """How a command was given, beside its config.
+    """Options of a command besides its config.
 
     Attributes:
       command: the line a reader types to run it again.
@@ -41,7 +41,7 @@ class Invocation:
 
 
 class StoredRun(Protocol):
-    """What a workdir needs to know of a run."""
+    """Properties of a run that a workdir needs."""
 
     @property
     def config(self) -> RunConfig:
@@ -50,7 +50,7 @@ class StoredRun(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where it keeps its files."""
+        """Folder of its files."""
         ...
 
     @property
@@ -148,7 +148,7 @@ class Workdir:
                 self._publish()
 
     def place(self, group: Sequence[StoredRun]) -> str:
-        """Which runs of how many a group is: '3/12', '3-6/12', or '3, 7/12'."""
+        """Runs of a group among all: '3/12', '3-6/12', or '3, 7/12'."""
         numbers = [self.runs.index(run.config) + 1 for run in group]
         row = numbers == list(range(numbers[0], numbers[-1] + 1))
         ends = f"{numbers[0]}-{numbers[-1]}" if row else ", ".join(map(str, numbers))

@@ -1,4 +1,4 @@
-"""How a run is trained: its state, its step, its evaluation."""
+"""Training of a run: its state, its step, its evaluation."""
 
 from sparsity_jax.training.evaluate import Score, evaluate
 from sparsity_jax.training.input_pipeline import StreamingDataset

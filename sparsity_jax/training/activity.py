@@ -1,4 +1,4 @@
-"""What every filter does while it trains: how high it peaks, how often it fires, what moves gamma.
+"""Activity of every filter in training: its peak, how often it fires, what moves its gamma.
 
 The paper explains dying filters by a ratio: once the loss pulls less at a gamma than the
 regularizer does, Adam normalises the regularizer's pull and gamma decays (Sec. 3). These sums over

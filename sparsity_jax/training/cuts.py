@@ -29,7 +29,7 @@ class Cut(NamedTuple):
 
 
 class CutRule(NamedTuple):
-    """When filters go.
+    """Rule that decides when filters are cut.
 
     Attributes:
       patience: evaluations in a row with |gamma| < 1e-3.
@@ -65,7 +65,7 @@ def next_keep(
     never_fired: Mapping[str, np.ndarray],
     rule: CutRule,
 ) -> dict[str, np.ndarray] | None:
-    """What to keep of the network that is left; None where no cut is due.
+    """Filters to keep of the network that is left; None where no cut is due.
 
     Args:
       plan: the original network.

@@ -85,7 +85,7 @@ def evaluate(
 
 
 def images_at_once(plan: Plan) -> int:
-    """How many images to look at together: 40 on a CPU, at most 500 elsewhere, fewer large ones.
+    """Number of images to evaluate at once: 40 on a CPU, at most 500 elsewhere, fewer large ones.
 
     Example:
       >>> images_at_once(make_plan("BasicNet", classes=1000, input_shape=(224, 224, 3)))

@@ -1,4 +1,4 @@
-"""What does a network lose on an image?"""
+"""Loss of a network on images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do many runs train in one program: mapped onto a device how, and onto which devices?
+"""Populations: many runs that train in one program, mapped onto one or more devices.
 
 Everything of a population (hypers, orders, states) has a leading axis of members. A member is one
 run: what it computes does not depend on who its neighbours are, nor on its place among them.
@@ -34,7 +34,7 @@ Tree = TypeVar("Tree")
 
 
 class MemberMapping(NamedTuple):
-    """How the members of a population are laid out.
+    """Layout of a population's members on devices.
 
     Fields:
       kind: 'unroll' (each member's operations stand in the program), 'vmap' (batched
@@ -120,12 +120,12 @@ def train_population(
     """Train a population until step `until` and wait for the result; as `train_steps`, but many.
 
     Args:
-      setup: that all members share.
-      hypers: leaves (members,).
+      program: that all members share.
+      hparams: leaves (members,).
       corpus: the data; one that streams can feed one member only.
       state: leaves (members, ...), all at the same step; its buffers are given up.
       until: absolute step, at least the state's.
-      layout: where the members go.
+      mapping: where the members go.
 
     Returns:
       The state at step `until`. A member that diverged is full of NaN and touches no other.

@@ -33,7 +33,7 @@ Params = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class ProgramConfig:
-    """What decides the compiled program of a run."""
+    """Static settings that decide the compiled program of a run."""
 
     plan: Plan
     optimizer: str
@@ -78,6 +78,7 @@ class TrainState(NamedTuple):
 
     @property
     def variables(self) -> dict[str, Params]:
+        """Return the network's variables: params and batch_stats."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 

@@ -1,4 +1,4 @@
-"""How does one step train one run, and how are many steps taken?
+"""One training step of one run, and the loop that takes many.
 
 The step knows nothing of sweeps: it trains one run on one batch. The batch is chosen, cropped,
 flipped and normalised inside it (one that streams in is chosen before it), from (seed, epoch, step)
@@ -49,8 +49,8 @@ def train_steps(
     are left out of that epoch (they are others in the next).
 
     Args:
-      setup: static description of the program.
-      hypers: the run's numbers.
+      program: static description of the program.
+      hparams: the run's numbers.
       corpus: the data, on the device or streaming to it; the result is the same.
       state: where to start; its buffers are given up.
       until: absolute step, at least the state's.

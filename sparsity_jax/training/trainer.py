@@ -62,7 +62,7 @@ class TrainedRun:
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions:
-    """How a group trains; none of it changes what comes out.
+    """Options of a group's training; none of them changes the result.
 
     Attributes:
       member_map: 'unroll', 'vmap', 'map'; None: the fastest here.

@@ -1,1 +1,1 @@
-"""Where pictures come from: folders, official archives, sets prepared by TFDS."""
+"""Sources of pictures: folders, official archives, sets prepared by TFDS."""

@@ -37,7 +37,8 @@ def fine(
 
     Args:
       values: (lines, columns), NaN where unknown; the map is masked there.
-      lines, columns: what the cells stand for, ascending and positive.
+      lines: what the cells' lines stand for, ascending and positive.
+      columns: what their columns stand for, ascending and positive.
 
     Returns:
       Places of the columns, places of the lines, and the map: (places of lines, of columns).

@@ -31,7 +31,7 @@ def chosen_layer(measure: Measurements) -> str:
 
 
 def value_range(values: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Where nearly all values lie, zero included, with a margin: the range of an axis."""
+    """Range of an axis: nearly all values and zero, with a margin."""
     flat = np.concatenate([array.ravel() for array in values]) if values else np.zeros(0)
     flat = flat[np.isfinite(flat)]
     if not len(flat):

@@ -42,7 +42,7 @@ CAPTION = (
 
 @dataclasses.dataclass(frozen=True)
 class Regime:
-    """What is simulated: the same for every optimizer.
+    """Settings of the simulation, the same for every optimizer.
 
     Attributes:
       strengths: of L2 and of weight decay.
@@ -56,7 +56,7 @@ class Regime:
 
     @property
     def caption(self) -> str:
-        """What the figure shows, with this regime's numbers."""
+        """Caption of the figure, with this regime's numbers."""
         said = (f"{sigma:g} for {steps:,} steps" for steps, sigma in self.phases)
         return CAPTION.format(phases=", then ".join(said))
 

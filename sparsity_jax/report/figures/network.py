@@ -89,7 +89,7 @@ def _lines(listed: Sequence[Block]) -> list[list[Block]]:
 
 
 def caption(plan: Plan) -> str:
-    """What the figure shows, in words."""
+    """Caption of the figure."""
     relu = f"leaky ReLU (slope {plan.negative_slope:g})" if plan.negative_slope else "ReLU"
     return CAPTION.format(name=plan.name, filters=plan.filters, convs=len(plan.convs), relu=relu)
 

@@ -34,7 +34,7 @@ WIDTH, PANEL, REST = 5.2, 1.45, 1.15  # inches: of the figure; heights of a line
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """How one column of panels is coloured: the same for all its panels."""
+    """Colours of one column of panels, the same for all its panels."""
 
     column: str
     title: str

@@ -98,7 +98,7 @@ DARK = Theme(
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """How one run is drawn wherever it appears."""
+    """Style of one run wherever it appears."""
 
     color: str
     alpha: float
@@ -254,7 +254,7 @@ def plain(text: str, limit: int = 60) -> str:
 
 
 def legend_columns(labels: Sequence[str], most: int = 4, *, width: float = PAGE) -> int:
-    """How many columns a legend with these labels has, at most, to be no wider than the figure."""
+    """Most columns of a legend with these labels that is no wider than the figure."""
     widest = max((len(label) for label in labels), default=0)
     return max(1, min(most, len(labels), int(width / (0.06 * widest + 0.55))))
 

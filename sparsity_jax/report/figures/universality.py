@@ -77,7 +77,7 @@ def strength_rows(records: Records) -> dict[tuple[str, str], list[Group]]:
 
 
 def shown_runs(records: Records) -> int:
-    """How many runs the figure shows."""
+    """Number of runs that the figure shows."""
     return sum(len(group.finished) for ends in strength_rows(records).values() for group in ends)
 
 

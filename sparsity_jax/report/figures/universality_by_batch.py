@@ -32,7 +32,7 @@ def batch_rows(records: Records) -> list[list[Group]]:
 
 
 def shown_runs(records: Records) -> int:
-    """How many runs the figure shows."""
+    """Number of runs that the figure shows."""
     return sum(len(group.finished) for row in batch_rows(records) for group in row)
 
 

@@ -1,4 +1,4 @@
-"""What removing the inactive filters buys: parameters, operations, bytes and milliseconds."""
+"""Gains of removing the inactive filters: parameters, operations, bytes and milliseconds."""
 
 from __future__ import annotations
 

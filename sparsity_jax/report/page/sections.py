@@ -31,7 +31,7 @@ PRUNING = (
 
 
 def lede(records: Records) -> str:
-    """What was run, and the main finding, in a few sentences."""
+    """Summary of what was run and of the main finding, in a few sentences."""
     rows = records.rows
     if not rows:
         return "No run has finished yet."

@@ -24,7 +24,7 @@ THRESHOLD = 1e-3  # |gamma| below it: inactive (the paper's Sec. 2)
 
 
 def payload(records: Records, budget: int = 800_000) -> dict[str, Any]:
-    """What the page's script draws, in values that JSON has.
+    """Data of the page's script, in values that JSON has.
 
     Returns:
       bins; ranges: layer -> {'gamma': [low, high], 'beta': [low, high]}, common to all runs; runs:

@@ -85,7 +85,7 @@ class Entry:
 
     @property
     def identity(self) -> tuple[str, str, int, int, str]:
-        """What no two lines of calibration.csv share."""
+        """Key that no two lines of calibration.csv share."""
         return *self.key, self.commit
 
 
@@ -146,7 +146,7 @@ def recorded() -> tuple[Entry, ...]:
 
 
 def record_path() -> Path:
-    """Where calibration.csv lies in this installation of the package."""
+    """Path of calibration.csv in this installation of the package."""
     return Path(str(files("sparsity_jax.report.paper") / "calibration.csv"))
 
 

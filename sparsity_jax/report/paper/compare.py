@@ -145,7 +145,7 @@ def judge(published_text: str, ours: Spread, tolerance: float) -> Verdict:
 
 
 def tolerance(column: str, printed: str) -> float:
-    """How far ours may be from a published number to agree with it, in the column's unit.
+    """Largest distance from a published number that agrees with it, in the column's unit.
 
     Example:
       >>> tolerance("test_error", "36.6"), tolerance("train_loss", "1.06"), tolerance("c6", "0")

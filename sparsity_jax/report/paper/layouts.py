@@ -35,7 +35,7 @@ _VGG_16 = (64, 64, 128, 128, *(256,) * 3, *(512,) * 6)
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How a table of the paper is laid out.
+    """Layout of a table of the paper.
 
     Attributes:
       caption: what it holds; the paper's captions are not in the text.

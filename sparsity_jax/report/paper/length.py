@@ -44,7 +44,7 @@ def full_steps(dataset: str, network: str) -> int | None:
 
 
 def share(row: RunResult, scale: float = 1.0) -> float:
-    """How long a run is, as a share of the full length (1.0 is full).
+    """Length of a run as a share of the full length (1.0 is full).
 
     Args:
       row: a row of results.csv; one without steps is taken to be as long as asked.
@@ -86,7 +86,7 @@ def length_text(lengths: Sequence[float]) -> str:
 
 
 def banner(records: Records) -> str:
-    """What must stand above anything that sets these runs beside the paper's; '' for full length.
+    """Banner above anything that sets these runs beside the paper's; '' for full length.
 
     Example:
       >>> banner(Records("x", (RunResult("r", "CIFAR10", "BasicNet", "adam", "l2", 1e-4, 40,

@@ -44,7 +44,7 @@ class Published:
 
 
 def match_key(row: RunResult) -> Key:
-    """What must agree for two rows to be the same experiment; seeds, durations and names need not.
+    """Key on which two rows of the same experiment agree; seeds, durations and names may differ.
 
     Strengths agree as printed; 'BasicNet-64-0.5x' with its width as the variant is BasicNet. The
     learning rate that the paper has for a data set goes without saying there, as elsewhere.

@@ -76,7 +76,7 @@ class ArchiveBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def obtain(self, archive: Archive, dl_manager: tfds.download.DownloadManager) -> Path:
-        """Where an archive is, once it is there and its checksum is proven."""
+        """Path of an archive, once it is there and its checksum is proven."""
         manual_dir = self._manual_dir
         if manual_dir is None:
             try:

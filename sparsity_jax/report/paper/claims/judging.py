@@ -26,7 +26,7 @@ SHOWN = 4  # findings that an evidence quotes
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What claims are checked on.
+    """Evidence that claims are checked on.
 
     Attributes:
       points: groups of runs that learned, of the method alone.

@@ -23,7 +23,7 @@ ADAPTIVE = ("adam", "rmsprop", "adamax")
 
 @functools.cache
 def remaining(optimizer: str, regularizer: str, strength: float) -> float:
-    """What is left of a scalar that starts at 1, as the mean of |theta| over the steps."""
+    """Remainder of a scalar that starts at 1: the mean of |theta| over the steps."""
     rate = default_learning_rate(optimizer)
     update = make_optimizer(optimizer, rate, regularizer, strength)
     gradients = fading_gradients(jax.random.key(0), scalars=SCALARS, phases=PHASES)
