@@ -26,30 +26,6 @@ from sparsity_jax.models.convnet import init
 PACKAGE = Path(sparsity_jax.__file__).parent
 MODULES = sorted(info.name for info in pkgutil.walk_packages([str(PACKAGE)], "sparsity_jax."))
 OPENS_A_QUESTION = ("How", "What", "Which", "Why", "Where", "When", "Who")
-NOT_YET = (
-    "audit",
-    "config",
-    "data",
-    "launch",
-    "main",
-    "report",
-    "sparsity/low_gradient",
-    "storage/folder",
-    "storage/lock",
-    "storage/workdir",
-    "training",
-)
-"""Rooms, or files of rooms, whose docstrings are not converted yet."""
-
-
-def converted(module: str) -> bool:
-    path = module.removeprefix("sparsity_jax.").replace(".", "/")
-    return not any(path == prefix or path.startswith(f"{prefix}/") for prefix in NOT_YET)
-
-
-def name_of(path: Path) -> str:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(parts).removesuffix(".__init__")
 
 
 def documented(path: Path) -> list[tuple[str, str | None]]:
@@ -69,12 +45,7 @@ def documented(path: Path) -> list[tuple[str, str | None]]:
     return found
 
 
-DOCSTRINGS = [
-    entry
-    for path in sorted(PACKAGE.rglob("*.py"))
-    if converted(name_of(path))
-    for entry in documented(path)
-]
+DOCSTRINGS = [entry for path in sorted(PACKAGE.rglob("*.py")) for entry in documented(path)]
 
 
 @functools.cache
@@ -108,7 +79,7 @@ def test_first_lines_are_phrases_that_end_with_a_period() -> None:
     assert [name for name, line in first.items() if not line.endswith((".", ":"))] == []
 
 
-@pytest.mark.parametrize("name", list(filter(converted, MODULES)))
+@pytest.mark.parametrize("name", MODULES)
 def test_examples_hold(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module(name)
     monkeypatch.chdir(tmp_path)

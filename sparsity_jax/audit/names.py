@@ -41,8 +41,12 @@ def variables_of(tensors: Mapping[str, Any]) -> dict[str, Any]:
       UserError: the vectors of a norm differ in shape; the layer is named.
 
     Example:
-      >>> variables_of({'bn1.weight': gamma, 'bn1.running_mean': mean, 'bn1.running_var': var})
-      {'bn1': {'scale': gamma, 'mean': mean, 'var': var}}
+      >>> ones = np.ones(3)
+      >>> found = variables_of(
+      ...     {'bn1.weight': ones, 'bn1.running_mean': ones, 'bn1.running_var': ones}
+      ... )
+      >>> sorted(found['bn1'])
+      ['mean', 'scale', 'var']
     """
     separator = "/" if any("/" in name for name in tensors) else "."
     paths = {_split(name, separator): tensor for name, tensor in tensors.items()}

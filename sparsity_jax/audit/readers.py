@@ -55,7 +55,8 @@ def read_tensors(path: Path) -> Tensors:
       UserError: the file is missing, of another kind, truncated, or hostile; it is named.
 
     Example:
-      >>> read_tensors(Path('model.safetensors'))['layer1.0.bn1.weight'].shape
+      >>> tensors = read_tensors(Path('model.safetensors'))  # doctest: +SKIP
+      >>> tensors['layer1.0.bn1.weight'].shape  # doctest: +SKIP
       (64,)
     """
     if not path.exists():

@@ -70,7 +70,7 @@ def evaluate(
       Loss, error and top-5 error; a label is wrong in the top 5 when five others score higher.
 
     Example:
-      >>> evaluate(plan, variables, images, labels, mean=mean, std=std).error
+      >>> evaluate(plan, variables, images, labels, mean=mean, std=std).error  # doctest: +SKIP
       9.7
     """
     size = min(batch_size or images_at_once(plan), len(labels))
@@ -88,7 +88,7 @@ def images_at_once(plan: Plan) -> int:
     """Number of images to evaluate at once: 40 on a CPU, at most 500 elsewhere, fewer large ones.
 
     Example:
-      >>> images_at_once(make_plan("BasicNet", classes=1000, input_shape=(224, 224, 3)))
+      >>> images_at_once(plan)
       40
     """
     height, width, _ = plan.input_shape

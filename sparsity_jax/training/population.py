@@ -131,9 +131,12 @@ def train_population(
       The state at step `until`. A member that diverged is full of NaN and touches no other.
 
     Example:
-      >>> hparams, state = stack([hparams_a, hparams_b]), stack([state_a, state_b])
-      >>> mapping = MemberMapping("map")
-      >>> state = train_population(program, hparams, corpus, state, until=10, mapping=mapping)
+      >>> hparams = stack([hparams_a, hparams_b])  # doctest: +SKIP
+      >>> state = stack([state_a, state_b])  # doctest: +SKIP
+      >>> mapping = MemberMapping("map")  # doctest: +SKIP
+      >>> state = train_population(  # doctest: +SKIP
+      ...     program, hparams, corpus, state, until=10, mapping=mapping
+      ... )
     """
     if isinstance(corpus, StreamingDataset):
         alone = member(hparams, 0), corpus, member(state, 0)

@@ -130,8 +130,8 @@ def init_state(program: ProgramConfig, hparams: Hparams) -> TrainState:
     """The state before the first step: Xavier weights, gamma 1, beta `hypers.beta_init`.
 
     Example:
-      >>> state = init_state(program, hparams)
-      >>> int(state.step), float(state.params['C1']['norm']['scale'][0])
+      >>> state = init_state(program, hparams)  # doctest: +SKIP
+      >>> int(state.step), float(state.params['C1']['norm']['scale'][0])  # doctest: +SKIP
       (0, 1.0)
     """
     variables = _init_variables(program.plan, hparams)

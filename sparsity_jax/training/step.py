@@ -60,7 +60,7 @@ def train_steps(
       The state at step `until`, with the losses of the batches added to `loss_sum`.
 
     Example:
-      >>> int(train_steps(program, hparams, corpus, state, until=10).step)
+      >>> int(train_steps(program, hparams, corpus, state, until=10).step)  # doctest: +SKIP
       10
     """
     step = int(state.step)

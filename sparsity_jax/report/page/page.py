@@ -87,11 +87,11 @@ def _contents(content: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def embedded(data: Any) -> str:
-    """JSON that is safe inside a script element: no character in it can end the element.
+    r"""JSON that is safe inside a script element: no character in it can end the element.
 
     Example:
       >>> embedded({"run": "</script>"})
-      '{"run":"\\\\u003c/script\\\\u003e"}'
+      '{"run":"\\u003c/script\\u003e"}'
     """
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for character in "<>&":
