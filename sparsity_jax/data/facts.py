@@ -13,7 +13,7 @@ _ROUNDING = 6e-6  # of constants given to five digits
 
 
 class Facts(NamedTuple):
-    """What is known of a set.
+    """Facts about a data set.
 
     Args:
         images: training and test images.

@@ -21,7 +21,7 @@ Pooled = dict[str, np.ndarray]  # layer path -> (images, filters)
 
 
 class CorpusMeasures(NamedTuple):
-    """What the images of a corpus do to every filter.
+    """Effect of a corpus of images on every filter.
 
     Attributes:
       peaks: layer path -> (filters,) largest activation over the corpus.
@@ -56,8 +56,13 @@ def measure_corpus(
     in `kept_bytes`; for a larger corpus the images are walked over once more.
 
     Args:
-      apply_fn, variables, images, activation, preprocess, batch_size: as for `universality`.
+      apply_fn: as for `universality`.
+      variables: as for `universality`.
+      images: as for `universality`.
       threshold: share of the maximum above which an image counts; 1e-3 is the paper's.
+      activation: what follows the norm.
+      preprocess: images as stored -> normalised floats, on the device.
+      batch_size: images at a time.
       kept_bytes: how much of the pooled activations may be kept.
       seen: called with the number of images measured so far.
 

@@ -104,7 +104,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 class Listing(NamedTuple):
-    """What lies below a folder, sorted, with '/' between the parts of names.
+    """Listing of what lies below a folder, sorted, with '/' between the parts of names.
 
     Args:
         files: names and states.

@@ -20,7 +20,7 @@ Parts = tuple[str, ...]
 
 
 class Place(NamedTuple):
-    """Where an image belongs; places sort by split, class and file name.
+    """Place of an image in a data set; places sort by split, class and file name.
 
     Args:
         split: 'train' or 'test'.
@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """What a folder or archive holds.
+    """Content of a folder or archive.
 
     Args:
         places: of every image of the set, by its name as it is stored.

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class Options(NamedTuple):
-    """How pictures are read.
+    """Options of reading pictures.
 
     Args:
         resize: above 0: make each so many pixels wide and high.

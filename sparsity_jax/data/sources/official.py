@@ -114,7 +114,7 @@ def prepare(
 
 
 def gray_files(name: str, data_dir: Path) -> tuple[int, int]:
-    """How many training and test images of a prepared set are stored as gray.
+    """Number of training and test images of a prepared set that are stored as gray.
 
     Args:
         name: a key of `BUILDERS` whose images are kept as they were published.

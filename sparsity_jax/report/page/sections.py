@@ -45,7 +45,7 @@ def lede(records: Records) -> str:
 
 
 def badges(records: Records) -> list[str]:
-    """How long and how often the runs were trained, a few words each."""
+    """Badges of length and seeds of the runs, a few words each."""
     steps = sorted({row.steps for row in records.rows if row.status == "finished"})
     if not steps:
         return []
