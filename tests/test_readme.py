@@ -17,7 +17,9 @@ def test_it_is_short():
 
 
 def test_the_example_runs_as_pasted(tmp_path):
-    code = next(b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "class" in b)
+    code = next(
+        b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "gamma_sparsity" in b
+    )
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
