@@ -14,6 +14,7 @@ SOURCES = (
     "renderings",
     *OFFICIAL,
     "objectnet3d:cluttered",
+    "objectnet3d:procedural",
     "imagenet2012",
     "folder:PATH",
     "tfds:NAME[:CONFIG]",
@@ -36,8 +37,8 @@ def load(
 
     Args:
         source: 'renderings'; 'cifar10', 'cifar100', 'tiny_imagenet'; 'objectnet3d', on a clean
-            background, or 'objectnet3d:cluttered'; 'folder:PATH' where PATH is a folder or an
-            archive of images; 'tfds:NAME[:CONFIG]', a set prepared by TFDS.
+            background, 'objectnet3d:cluttered' or 'objectnet3d:procedural'; 'folder:PATH' where
+            PATH is a folder or an archive of images; 'tfds:NAME[:CONFIG]', a set prepared by TFDS.
         data_dir: where prepared sets are kept; by default `default_data_dir()`.
         renderings: keywords of `renderings.load`; other sources ignore it.
         manual_dir: where official archives may lie, by default `data_dir`/manual.

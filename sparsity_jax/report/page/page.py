@@ -19,6 +19,7 @@ from sparsity_jax.report.figures.registry import Rendered
 from sparsity_jax.report.loading import Records
 from sparsity_jax.report.page import gains, paper, sections, slider
 from sparsity_jax.report.page.html import render
+from sparsity_jax.report.paper.sensitivity import sensitivity_table
 
 MOST_NOTES = 12  # that stand open on the page
 # A section's id -> what links to it say, and the parts of which one must have content.
@@ -27,6 +28,7 @@ SECTIONS = {
     "pruning": ("Before and after pruning", "pruning"),
     "gains": ("What it buys", "gains"),
     "layers": ("Sparsity by layer", "layers"),
+    "sensitivity": ("Other thresholds", "sensitivity"),
     "deaths": ("When filters died", "deaths"),
     "evolution": ("Gamma and beta", "slider"),
     "paper": ("Beside the paper", "claims", "comparison", "own_tables"),
@@ -70,6 +72,7 @@ def _content(records: Records, rendered: Sequence[Rendered], *, slider: bool) ->
         "claims": paper.claims(records),
         "comparison": paper.comparison(records),
         "own_tables": paper.own_tables(records),
+        "sensitivity": sensitivity_table(records),
         "figures": sections.figures(rendered),
         "again": sections.again(records),
     }

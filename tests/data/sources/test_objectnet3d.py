@@ -1,7 +1,6 @@
 """ObjectNet3D from its zip of CAD models: the same views on clean and cluttered backgrounds."""
 
 import io
-import logging
 import zipfile
 
 import numpy as np
@@ -56,9 +55,9 @@ def folder(tmp_path_factory, models):
 
 
 def test_clean_and_cluttered_show_the_same_views(folder):
-    clean, cluttered = load("objectnet3d", folder), load("objectnet3d:cluttered", folder)
+    clean, cluttered = load("objectnet3d", folder), load("objectnet3d:procedural", folder)
     assert clean.name == cluttered.name == "ObjectNet3D-30"
-    assert (clean.variant, cluttered.variant) == ("bg=clean", "bg=cluttered")
+    assert (clean.variant, cluttered.variant) == ("bg=clean", "bg=procedural")
     assert clean.class_names == tuple(sorted(CLASS_NAMES))
     assert clean.image_shape == (64, 64, 1)
     assert np.bincount(clean.train_labels).tolist() == [2] * 30
@@ -75,19 +74,22 @@ def test_clean_and_cluttered_show_the_same_views(folder):
     assert (views[:, 0] != views[:, 1]).any(-1).all()
 
 
-@pytest.mark.parametrize("source", ["objectnet3d", "objectnet3d:cluttered"])
+@pytest.mark.parametrize("source", ["objectnet3d", "objectnet3d:procedural"])
 def test_it_trains_and_resumes_in_mid_epoch(folder, source, trains_and_resumes):
     trains_and_resumes(load(source, folder))
 
 
-def test_paintings_stand_behind_when_given(folder, tmp_path, models, caplog):
+def test_without_paintings_cluttered_is_refused(folder):
+    with pytest.raises(UserError, match=r"no paintings in .*objectnet3d:procedural"):
+        load("objectnet3d:cluttered", folder)
+
+
+def test_paintings_stand_behind_when_given(folder, tmp_path, models):
     pack(tmp_path / "manual", models)
     cubism = tmp_path / "manual" / "PeopleArt" / "JPEGImages" / "Cubism"
     cubism.mkdir(parents=True)
     Image.new("RGB", (300, 150), (10, 10, 10)).save(cubism / "picasso.jpg")
-    with caplog.at_level(logging.WARNING):
-        dataset = load("objectnet3d:cluttered", tmp_path)
-    assert "procedural" not in caplog.text
+    dataset = load("objectnet3d:cluttered", tmp_path)
     clean = load("objectnet3d", folder)
     assert np.abs(dataset.train_images[clean.train_images == 245].astype(int) - 10).max() <= 1
 

@@ -6,7 +6,6 @@ for testing; here a fifth of the models of each class, and at least one, is held
 """
 
 import io
-import logging
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -35,7 +34,6 @@ CUBISM = Path("PeopleArt") / "JPEGImages" / "Cubism"  # below the manual folder
 _SPLITS = {"train": 0, "test": 1}
 _VIEW, _BACKGROUND = range(2)
 _VIEWS_AT_ONCE = 64
-_log = logging.getLogger(__name__)
 
 
 class Objectnet3d(ArchiveBuilder):
@@ -51,6 +49,7 @@ class Objectnet3d(ArchiveBuilder):
     BUILDER_CONFIGS: ClassVar = [
         tfds.core.BuilderConfig(name="clean", description="One light gray behind the objects."),
         tfds.core.BuilderConfig(name="cluttered", description="Cubist pictures behind them."),
+        tfds.core.BuilderConfig(name="procedural", description="Built-in clutter behind them."),
     ]
 
     def class_names(self, path: Path) -> tuple[str, ...]:
@@ -76,12 +75,20 @@ class Objectnet3d(ArchiveBuilder):
                     yield Image.fromarray(picture), label
 
     def _paintings(self, folder: Path) -> list[np.ndarray] | None:
-        """Gray pictures to crop backgrounds from; empty for procedural clutter, None for clean."""
-        if self.builder_config is None or self.builder_config.name == "clean":
-            return None
+        """Gray pictures to crop backgrounds from; empty for procedural clutter, None for clean.
+
+        Raises:
+          UserError: cluttered, and there are no paintings: other clutter is another experiment.
+        """
+        name = self.builder_config.name if self.builder_config else "clean"
+        if name != "cluttered":
+            return [] if name == "procedural" else None
         paths = sorted((folder / CUBISM).glob("*.jpg"))
         if not paths:
-            _log.warning("no paintings in %s: backgrounds are procedural", folder / CUBISM)
+            raise UserError(
+                f"no paintings in {folder / CUBISM}; put PeopleArt's there, or take "
+                "objectnet3d:procedural, whose clutter is not the paper's"
+            )
         return [_painting(path) for path in paths]
 
 
