@@ -27,6 +27,7 @@ LIMIT = "3:00"  # the signal comes two minutes before it, or up to half a minute
 EPOCHS = 30_000.0  # of three steps: about a minute a run on quiet cores, longer than a first stint
 _SYSTEM_PATH = "/usr/sbin:/sbin"
 _START_SECONDS = 30.0
+_FINAL = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"}
 _CONFIG = """\
 ClusterName=trial
 SlurmctldHost={host}(127.0.0.1)
@@ -102,7 +103,7 @@ class Cluster:
         deadline = time.monotonic() + seconds
         while True:
             tasks = self.tasks(job)
-            if not {task["JobState"] for task in tasks} & {"PENDING", "RUNNING", "COMPLETING"}:
+            if {task["JobState"] for task in tasks} <= _FINAL:
                 return tasks
             if time.monotonic() > deadline:
                 raise TimeoutError(f"after {seconds:.0f} s: {tasks}")
