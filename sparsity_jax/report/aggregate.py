@@ -17,9 +17,14 @@ from sparsity_jax.config.naming import strength_text
 from sparsity_jax.storage.results import RunResult
 
 OPTIMIZER_NAMES = {
-    "sgd": "SGD", "adam": "Adam", "amsgrad": "AMSGrad", "adamax": "Adamax", "rmsprop": "RMSProp",
-    "adadelta": "Adadelta", "adagrad": "Adagrad",
-}  # fmt: skip
+    "sgd": "SGD",
+    "adam": "Adam",
+    "amsgrad": "AMSGrad",
+    "adamax": "Adamax",
+    "rmsprop": "RMSProp",
+    "adadelta": "Adadelta",
+    "adagrad": "Adagrad",
+}
 REGULARIZER_NAMES = {"l2": "L2", "wd": "WD"}
 FIELDS = ("dataset", "network", "batch_size")  # that labels tell where they vary
 MOST = 0.75  # of a grid's settings: what they have in common goes without saying
@@ -92,9 +97,14 @@ def spread(values: Sequence[float]) -> Spread:
 def key(row: RunResult) -> Key:
     """A run's identity, its seed aside."""
     return (
-        row.dataset, row.network, row.optimizer, row.regularizer, row.strength, row.batch_size,
+        row.dataset,
+        row.network,
+        row.optimizer,
+        row.regularizer,
+        row.strength,
+        row.batch_size,
         row.variant,
-    )  # fmt: skip
+    )
 
 
 def groups(rows: Sequence[RunResult]) -> list[Group]:

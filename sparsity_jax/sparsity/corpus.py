@@ -95,9 +95,14 @@ def measure_corpus(
     check_finite(peaks)
     if not kept:  # too many to keep
         found = universality(
-            apply_fn, variables, images, threshold,
-            activation=activation, preprocess=preprocess, batch_size=batch_size,
-        )  # fmt: skip
+            apply_fn,
+            variables,
+            images,
+            threshold,
+            activation=activation,
+            preprocess=preprocess,
+            batch_size=batch_size,
+        )
         return CorpusMeasures(peaks, found)
     counts = {path: np.zeros(peak.shape, np.int64) for path, peak in peaks.items()}
     for here, mask in kept:

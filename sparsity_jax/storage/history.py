@@ -55,8 +55,13 @@ def history_name(shard: Shard = WHOLE) -> str:
 
 
 _NOT_AN_EVALUATION = (
-    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
-)  # fmt: skip
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 
 
 def encode_line(evaluation: Evaluation) -> str:

@@ -20,14 +20,33 @@ from sparsity_jax.errors import UserError
 from sparsity_jax.storage.io import number, write_atomically
 
 BEFORE_LAYERS = (
-    "run", "dataset", "network", "optimizer", "regularizer", "strength", "batch_size", "variant",
-    "seed", "steps", "status", "train_loss", "test_loss", "test_error", "top5_error",
-    "sparsity_act", "sparsity_gamma",
-)  # fmt: skip
+    "run",
+    "dataset",
+    "network",
+    "optimizer",
+    "regularizer",
+    "strength",
+    "batch_size",
+    "variant",
+    "seed",
+    "steps",
+    "status",
+    "train_loss",
+    "test_loss",
+    "test_error",
+    "top5_error",
+    "sparsity_act",
+    "sparsity_gamma",
+)
 AFTER_LAYERS = (
-    "features_pruned", "features_pruned_pct", "params_pruned_pct", "pruned_test_error",
-    "pruned_top5_error", "seconds", "train_macs_pct",
-)  # fmt: skip
+    "features_pruned",
+    "features_pruned_pct",
+    "params_pruned_pct",
+    "pruned_test_error",
+    "pruned_top5_error",
+    "seconds",
+    "train_macs_pct",
+)
 LATER = ("train_macs_pct",)  # columns that files of earlier versions lack
 _TEXT = ("run", "dataset", "network", "optimizer", "regularizer", "variant", "status")
 _WHOLE = ("batch_size", "seed", "steps")

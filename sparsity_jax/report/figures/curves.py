@@ -39,10 +39,16 @@ def training_curves(records: Records, *, theme: style.Theme = style.LIGHT) -> Fi
             axes.plot(
                 _joined([each.step for each in curves]),
                 _joined([getattr(each, name) for each in curves]),
-                color=mark.color, linestyle=mark.line, alpha=mark.alpha * (0.45 if many else 1.0),
-                linewidth=0.7 if many else 1.2, marker=None if many else mark.marker,
-                fillstyle=mark.fill, markersize=4, markevery=0.24, clip_on=name != "sparsity_gamma",
-            )  # fmt: skip
+                color=mark.color,
+                linestyle=mark.line,
+                alpha=mark.alpha * (0.45 if many else 1.0),
+                linewidth=0.7 if many else 1.2,
+                marker=None if many else mark.marker,
+                fillstyle=mark.fill,
+                markersize=4,
+                markevery=0.24,
+                clip_on=name != "sparsity_gamma",
+            )
         if name != "sparsity_gamma":
             _log(axes)
         axes.set_xlabel("step")
@@ -82,13 +88,18 @@ def _handles(records: Records) -> list[Line2D]:
         ended = {row.run: "" if row.status == "finished" else f" ({row.status})" for row in rows}
         return [
             Line2D(
-                [], [], color=marks[row.run].color, linestyle=marks[row.run].line,
-                alpha=marks[row.run].alpha, marker=marks[row.run].marker,
-                fillstyle=marks[row.run].fill, markersize=4,
+                [],
+                [],
+                color=marks[row.run].color,
+                linestyle=marks[row.run].line,
+                alpha=marks[row.run].alpha,
+                marker=marks[row.run].marker,
+                fillstyle=marks[row.run].fill,
+                markersize=4,
                 label=style.plain(labels[row.run]) + ended[row.run],
             )
             for row in rows
-        ]  # fmt: skip
+        ]
     return [
         Line2D([], [], color=style.color(o), linestyle=style.LINES.get(r, "-"), label=word)
         for (o, r), word in style.kinds(rows).items()

@@ -101,21 +101,27 @@ def gamma_beta_ridges(records: Records, *, theme: style.Theme = style.LIGHT) -> 
 
 
 def _ridge(
-    axes: Axes, values: np.ndarray, epochs: np.ndarray, span: tuple[float, float], color: str,
+    axes: Axes,
+    values: np.ndarray,
+    epochs: np.ndarray,
+    span: tuple[float, float],
+    color: str,
     theme: style.Theme,
-) -> None:  # fmt: skip
+) -> None:
     kept = np.unique(np.linspace(0, len(values) - 1, min(RIDGES, len(values))).round().astype(int))
     heights = np.sqrt(_smooth(shares(values[kept], *span, BINS)))
     middles = span[0] + (np.arange(BINS) + 0.5) * (span[1] - span[0]) / BINS
     tall = heights / max(1e-9, heights.max()) * 4.2
     backwards = range(len(kept) - 1, -1, -1)  # what is above stands behind
     outlines = [
-        np.column_stack((
-            np.concatenate(([span[0]], middles, [span[1]])),
-            rank + np.concatenate(([0.0], tall[rank], [0.0])),
-        ))
+        np.column_stack(
+            (
+                np.concatenate(([span[0]], middles, [span[1]])),
+                rank + np.concatenate(([0.0], tall[rank], [0.0])),
+            )
+        )
         for rank in backwards
-    ]  # fmt: skip
+    ]
     tones = [to_rgba(color, 0.3 + 0.6 * rank / max(1, len(kept) - 1)) for rank in backwards]
     axes.add_collection(
         PolyCollection(outlines, facecolors=tones, edgecolors=theme.face, linewidths=0.7),
@@ -181,14 +187,23 @@ def gamma_beta_maps(records: Records, *, theme: style.Theme = style.LIGHT) -> Fi
 
 
 def _map(
-    axes: Axes, values: np.ndarray, epochs: np.ndarray, span: tuple[float, float],
+    axes: Axes,
+    values: np.ndarray,
+    epochs: np.ndarray,
+    span: tuple[float, float],
     theme: style.Theme,
-) -> None:  # fmt: skip
+) -> None:
     picture = np.sqrt(shares(values, *span, 70)).T
     end = float(epochs[-1]) or 1.0
     axes.imshow(
-        picture, origin="lower", aspect="auto", cmap=theme.heat_map, vmin=0, vmax=0.75,
-        extent=(0, end, *span), interpolation="nearest",
-    )  # fmt: skip
+        picture,
+        origin="lower",
+        aspect="auto",
+        cmap=theme.heat_map,
+        vmin=0,
+        vmax=0.75,
+        extent=(0, end, *span),
+        interpolation="nearest",
+    )
     axes.axhline(0, color=theme.faint, linewidth=0.6, linestyle=":")
     axes.grid(visible=False)

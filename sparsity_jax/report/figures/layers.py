@@ -45,17 +45,27 @@ def _bars(records: Records, shown: list[Group], theme: style.Theme) -> Figure:
         at = np.array([*range(len(spreads) - 1), depth + 0.4]) + (i - (len(shown) - 1) / 2) * width
         mark = marks[group.first.run]
         axes.bar(
-            at, [s.mean for s in spreads], width * 0.94, color=mark.color, alpha=mark.alpha,
-            hatch=mark.hatch, edgecolor=theme.face, linewidth=0.3,
+            at,
+            [s.mean for s in spreads],
+            width * 0.94,
+            color=mark.color,
+            alpha=mark.alpha,
+            hatch=mark.hatch,
+            edgecolor=theme.face,
+            linewidth=0.3,
             label=style.plain(group.label),
-        )  # fmt: skip
+        )
         for x, s in zip(at, spreads, strict=True):
             if s.n > 1:
                 axes.errorbar(x, s.mean, s.std, color="0.5", linewidth=0.9, capsize=1.5)
         axes.text(
-            at[-1], max(0.0, spreads[-1].mean), f"{spreads[-1].mean:.0f}",
-            ha="center", va="bottom", fontsize=7.5,
-        )  # fmt: skip
+            at[-1],
+            max(0.0, spreads[-1].mean),
+            f"{spreads[-1].mean:.0f}",
+            ha="center",
+            va="bottom",
+            fontsize=7.5,
+        )
     axes.axvline(depth - 0.3, linewidth=0.8, color="0.6", linestyle=":")
     axes.set_xticks([*range(depth), depth + 0.4], [*(f"C{i + 1}" for i in range(depth)), "all"])
     axes.grid(visible=False, axis="x")
@@ -92,9 +102,14 @@ def _heat(_: Records, shown: list[Group], theme: style.Theme) -> Figure:
         _numbers(axes, cells, theme)
     axes.tick_params(length=0)
     figure.colorbar(
-        image, ax=axes, label="inactive filters (%)", location="bottom", aspect=45, pad=0.01,
+        image,
+        ax=axes,
+        label="inactive filters (%)",
+        location="bottom",
+        aspect=45,
+        pad=0.01,
         fraction=0.03,
-    )  # fmt: skip
+    )
     return figure
 
 

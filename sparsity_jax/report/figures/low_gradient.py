@@ -119,12 +119,16 @@ def _panel(axes: Axes, name: str, regime: Regime, theme: style.Theme) -> None:
         for place, (path, (marker, alpha)) in enumerate(zip(walked, _looks(regime), strict=True)):
             every = max(1, int(ends[-1]) // 6)
             axes.plot(
-                np.maximum(path, FLOOR / 10), color=style.color(name),
-                linestyle=style.LINES[regularizer], linewidth=1.1, marker=marker,
-                alpha=alpha, markersize=3.6,
+                np.maximum(path, FLOOR / 10),
+                color=style.color(name),
+                linestyle=style.LINES[regularizer],
+                linewidth=1.1,
+                marker=marker,
+                alpha=alpha,
+                markersize=3.6,
                 markevery=(every * (place + 1) // (len(walked) + 1), every),
                 markerfacecolor=style.color(name) if regularizer == "l2" else theme.face,
-            )  # fmt: skip
+            )
     for end in ends[:-1]:
         axes.axvline(end, color=theme.faint, linestyle=":", linewidth=0.8)
     axes.axhline(INACTIVE, color=theme.faint, linewidth=0.8)
@@ -149,11 +153,17 @@ def _looks(regime: Regime) -> list[tuple[str, float]]:
 def _handles(regime: Regime, theme: style.Theme) -> list[Line2D]:
     handles = [
         Line2D(
-            [], [], color=theme.ink, marker=marker, alpha=alpha,
-            linestyle="none", markersize=4.5, label=style.strength(strength),
+            [],
+            [],
+            color=theme.ink,
+            marker=marker,
+            alpha=alpha,
+            linestyle="none",
+            markersize=4.5,
+            label=style.strength(strength),
         )
         for strength, (marker, alpha) in zip(regime.strengths, _looks(regime), strict=True)
-    ]  # fmt: skip
+    ]
     handles += [
         Line2D([], [], color=theme.ink, linestyle=style.LINES[kind], label=REGULARIZER_NAMES[kind])
         for kind in ("l2", "wd")

@@ -121,9 +121,15 @@ def _line(
     places += [(at, at)] * goes_on
     for (_, end), (start, _) in pairwise(places):
         arrow = FancyArrowPatch(
-            (end, 0), (start, 0), arrowstyle="-|>", mutation_scale=4, color=theme.ink,
-            linewidth=0.7, shrinkA=0, shrinkB=0,
-        )  # fmt: skip
+            (end, 0),
+            (start, 0),
+            arrowstyle="-|>",
+            mutation_scale=4,
+            color=theme.ink,
+            linewidth=0.7,
+            shrinkA=0,
+            shrinkB=0,
+        )
         axes.add_patch(arrow)
     axes.set_xlim(-0.1, max(LONGEST, at) + 0.1)
     axes.set_ylim(-MOST / 2 - 0.7, MOST / 2 + 0.6)
@@ -135,16 +141,25 @@ def _block(axes: Axes, block: Block, left: float, height: float, theme: style.Th
     box = {"xy": (left, -height / 2), "width": width, "height": height}
     axes.add_patch(
         Rectangle(
-            **box, facecolor=color, alpha=0.25, hatch=HATCHES[block.kind], edgecolor=theme.face,
+            **box,
+            facecolor=color,
+            alpha=0.25,
+            hatch=HATCHES[block.kind],
+            edgecolor=theme.face,
             linewidth=0,
         )
-    )  # fmt: skip
+    )
     axes.add_patch(Rectangle(**box, facecolor="none", edgecolor=theme.ink, linewidth=0.8))
     middle = left + width / 2
     small = 5.6 if block.kind == "pool" else 6.6
     axes.text(middle, 0, block.text, rotation=90, ha="center", va="center", fontsize=small)
     axes.text(middle, height / 2 + 0.1, block.above, ha="center", va="bottom", fontsize=6.2)
     axes.text(
-        middle, -height / 2 - 0.12, block.below, ha="center", va="top", fontsize=7,
+        middle,
+        -height / 2 - 0.12,
+        block.below,
+        ha="center",
+        va="top",
+        fontsize=7,
         fontweight="bold",
-    )  # fmt: skip
+    )

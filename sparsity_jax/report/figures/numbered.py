@@ -145,9 +145,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "workdir", nargs="?", type=Path, metavar="WORKDIR", help="for 2, 3, 5, S1 and S2"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE.png|FILE.pdf",
+        "--out",
+        type=Path,
+        metavar="FILE.png|FILE.pdf",
         help="default: figures/figure_N.png in the workdir, or figure_N.png here",
-    )  # fmt: skip
+    )
     parser.add_argument("--theme", choices=THEMES, default="light")
     parser.add_argument("--network", metavar="NAME", help="of figure 1; default: BasicNet")
     parser.add_argument("--width", metavar="WIDTH", help="of figure 1; default: 64-1x")

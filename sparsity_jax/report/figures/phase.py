@@ -98,11 +98,14 @@ def _scales(shown: Sequence[Plane]) -> tuple[Scale, Scale]:
     step = 10 if most <= 50 else 20
     return (
         Scale(
-            "sparsity_gamma", "inactive filters (%)", style.VIRIDIS, Normalize(0, most),
+            "sparsity_gamma",
+            "inactive filters (%)",
+            style.VIRIDIS,
+            Normalize(0, most),
             tuple(np.arange(0, most + 1, step)),
         ),
         Scale("test_error", "test error (%)", style.CIVIDIS, LogNorm(low, high), marks),
-    )  # fmt: skip
+    )
 
 
 def _known(shown: Sequence[Plane], column: str) -> np.ndarray:
@@ -159,10 +162,15 @@ def _hatch(axes: Axes, plane: Plane, theme: style.Theme) -> set[str]:
             seen.add(word)
             axes.add_patch(
                 Rectangle(
-                    (xs[j], ys[i]), xs[j + 1] - xs[j], ys[i + 1] - ys[i], linewidth=0,
-                    facecolor="none", edgecolor=theme.faint, hatch=HATCHES.get(word, "////"),
+                    (xs[j], ys[i]),
+                    xs[j + 1] - xs[j],
+                    ys[i + 1] - ys[i],
+                    linewidth=0,
+                    facecolor="none",
+                    edgecolor=theme.faint,
+                    hatch=HATCHES.get(word, "////"),
                 )
-            )  # fmt: skip
+            )
     return seen
 
 
@@ -199,10 +207,16 @@ def _star(axes: Axes, plane: Plane, bar: float) -> None:
         low, high = axes.get_ylim()
         above = (high - low) / len(plane.values) * 0.35  # of the number in the cell's middle
         axes.plot(
-            np.log10(best[0]), np.log10(best[1]) + above, marker="*", markersize=5.5,
-            color="#ffffff", markeredgecolor="#000000", markeredgewidth=0.6, linestyle="none",
+            np.log10(best[0]),
+            np.log10(best[1]) + above,
+            marker="*",
+            markersize=5.5,
+            color="#ffffff",
+            markeredgecolor="#000000",
+            markeredgewidth=0.6,
+            linestyle="none",
             zorder=5,
-        )  # fmt: skip
+        )
 
 
 def _name(line: Sequence[Axes], plane: Plane, bar: float, theme: style.Theme) -> None:
@@ -216,17 +230,25 @@ def _name(line: Sequence[Axes], plane: Plane, bar: float, theme: style.Theme) ->
     best = _best(plane, bar)
     if best is not None:
         line[1].set_title(
-            f"★ {best[2]:.0f} % inactive at {best[3]:.1f} % error", loc="right", fontsize=8,
-            fontweight="normal", pad=4,
-        )  # fmt: skip
+            f"★ {best[2]:.0f} % inactive at {best[3]:.1f} % error",
+            loc="right",
+            fontsize=8,
+            fontweight="normal",
+            pad=4,
+        )
 
 
 def _color_bar(figure: Figure, scale: Scale, column: list[Axes]) -> None:
     bar = figure.colorbar(
-        ScalarMappable(scale.norm, scale.colors), ax=column, location="top", aspect=28,
-        fraction=0.06, pad=0.02, ticks=list(scale.ticks),
+        ScalarMappable(scale.norm, scale.colors),
+        ax=column,
+        location="top",
+        aspect=28,
+        fraction=0.06,
+        pad=0.02,
+        ticks=list(scale.ticks),
         extend="max" if scale.column == "test_error" else "neither",
-    )  # fmt: skip
+    )
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     bar.ax.xaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(length=0, labelsize=7, pad=2)

@@ -29,9 +29,12 @@ def examples(source: str, background: str) -> tuple[np.ndarray, tuple[str, ...]]
         raise UserError(f"--data={source} has no backgrounds to show; valid: {', '.join(SOURCES)}")
     if source == "renderings":
         settings = {
-            "classes": 10, "size": 64, "background": background, "train_views": 10 * 8 * VIEWS,
+            "classes": 10,
+            "size": 64,
+            "background": background,
+            "train_views": 10 * 8 * VIEWS,
             "test_views": 10,
-        }  # fmt: skip
+        }
         found = data.load(source, renderings=settings)
     else:
         found = data.load(source if background == "clean" else f"{source}:{background}")

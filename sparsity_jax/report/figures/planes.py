@@ -51,10 +51,12 @@ class Plane:
 
     def means(self, column: str) -> np.ndarray:
         """A column of results.csv, mean over seeds: (values, strengths), NaN where unknown."""
-        return np.array([
-            [self._mean(value, strength, column) for strength in self.strengths]
-            for value in self.values
-        ])  # fmt: skip
+        return np.array(
+            [
+                [self._mean(value, strength, column) for strength in self.strengths]
+                for value in self.values
+            ]
+        )
 
     @property
     def papers(self) -> float | None:
@@ -97,11 +99,16 @@ def planes(rows: Sequence[RunResult], setting: Setting) -> list[Plane]:
 def _plane(setting: Setting, same: tuple[str, ...], listed: Sequence[tuple[float, Group]]) -> Plane:
     dataset, network, rest, optimizer, regularizer = same
     return Plane(
-        setting, optimizer, regularizer, dataset, network, rest,
+        setting,
+        optimizer,
+        regularizer,
+        dataset,
+        network,
+        rest,
         strengths=tuple(sorted({group.first.strength for _, group in listed})),
         values=tuple(sorted({value for value, _ in listed})),
         cells={(value, group.first.strength): group for value, group in listed},
-    )  # fmt: skip
+    )
 
 
 def _is_spanned(plane: Plane) -> bool:

@@ -52,8 +52,12 @@ def speedup_against_sparsity(records: Records, *, theme: style.Theme = style.LIG
             mark = marks[alike[0]]
             points = np.array([_point(records.pruned[run], batch) for run in alike])
             bars = axes.errorbar(
-                *points.T[:2], yerr=points[:, 2], elinewidth=0.8, linestyle="none", **mark.point,
-            )  # fmt: skip
+                *points.T[:2],
+                yerr=points[:, 2],
+                elinewidth=0.8,
+                linestyle="none",
+                **mark.point,
+            )
             bars[0].set_clip_on(False)  # a point at zero is a whole one
         axes.axhline(1, color=theme.faint, linewidth=0.8)
         axes.set_title(f"batch {batch}")

@@ -21,9 +21,13 @@ TOLERATED = 3.0  # points of test error above the lowest: the best trade-offs li
 LEAST_SPANS = (4.0, 0.5)  # of the axes, in points: smaller ones make noise look like a difference
 FAR = 4.0  # times the median error: such errors stand at the top, their value beside them
 PLACES = (  # of a label around its point: offset in points, alignment
-    (6, 3, "left", "bottom"), (-6, 3, "right", "bottom"), (6, -3, "left", "top"),
-    (-6, -3, "right", "top"), (0, 7, "center", "bottom"), (0, -7, "center", "top"),
-)  # fmt: skip
+    (6, 3, "left", "bottom"),
+    (-6, 3, "right", "bottom"),
+    (6, -3, "left", "top"),
+    (-6, -3, "right", "top"),
+    (0, 7, "center", "bottom"),
+    (0, -7, "center", "top"),
+)
 
 
 @style.themed
@@ -95,9 +99,14 @@ def _points(axes: Axes, bunch: Sequence[Group], mark: style.Mark) -> None:
         for column in spreads
     )
     made = axes.errorbar(
-        xs, ys, xerr=x_bars if any(x_bars) else None, yerr=y_bars if any(y_bars) else None,
-        elinewidth=0.8, linestyle="none", **mark.point,
-    )  # fmt: skip
+        xs,
+        ys,
+        xerr=x_bars if any(x_bars) else None,
+        yerr=y_bars if any(y_bars) else None,
+        elinewidth=0.8,
+        linestyle="none",
+        **mark.point,
+    )
     made[0].set_clip_on(False)  # a point at zero is a whole one
 
 
@@ -107,14 +116,27 @@ def _outliers(axes: Axes, far: Sequence[Group], marks: dict[str, style.Mark]) ->
     for group in sorted(far, key=_at):
         x, y = _at(group)
         axes.plot(
-            [x], [1.0], transform=axes.get_xaxis_transform(), clip_on=False, linestyle="none",
-            marker="^", markersize=6, color=marks[group.first.run].color,
-        )  # fmt: skip
+            [x],
+            [1.0],
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+            linestyle="none",
+            marker="^",
+            markersize=6,
+            color=marks[group.first.run].color,
+        )
         if x - last > 0.035 * np.diff(axes.get_xlim())[0]:
             axes.annotate(
-                f"{y:.0f} %", (x, 1.0), xycoords=axes.get_xaxis_transform(), xytext=(0, 5),
-                textcoords="offset points", fontsize=6.5, rotation=90, ha="center", va="bottom",
-            )  # fmt: skip
+                f"{y:.0f} %",
+                (x, 1.0),
+                xycoords=axes.get_xaxis_transform(),
+                xytext=(0, 5),
+                textcoords="offset points",
+                fontsize=6.5,
+                rotation=90,
+                ha="center",
+                va="bottom",
+            )
             last = x
 
 

@@ -98,8 +98,9 @@ def universality_histograms(records: Records, *, theme: style.Theme = style.LIGH
     lines = max(len(ends) for ends in kinds.values())
     values = {group.key: pooled(records, group) for ends in kinds.values() for group in ends}
     layers = list(dict.fromkeys(layer for each in values.values() for layer in each))
-    tops = {layer: _top([each[layer] for each in values.values() if layer in each])
-            for layer in layers}  # fmt: skip
+    tops = {
+        layer: _top([each[layer] for each in values.values() if layer in each]) for layer in layers
+    }
     row = 0.39 if len(layers) <= 8 else 0.3
     figure = style.figure(style.PAGE, 0.5 + lines * (0.35 + row * len(layers)))
     panels = figure.subplots(lines, len(kinds), squeeze=False, sharex=True, sharey=True)
@@ -128,9 +129,12 @@ def _top(many: Sequence[np.ndarray]) -> float:
 
 
 def _panel(
-    axes: Axes, values: Mapping[str, np.ndarray], tops: Mapping[str, float], color: str,
+    axes: Axes,
+    values: Mapping[str, np.ndarray],
+    tops: Mapping[str, float],
+    color: str,
     theme: style.Theme,
-) -> None:  # fmt: skip
+) -> None:
     living, inactive = [], []
     for place, (layer, top) in enumerate(tops.items()):
         axes.axhline(-place, color=theme.faint, linewidth=0.6)
@@ -168,8 +172,14 @@ def _name_rows(axes: Axes, tops: Mapping[str, float]) -> None:
     )
     for base, layer in zip(bases, tops, strict=True):
         axes.annotate(
-            layer, (0, base + FILLED / 2), xycoords=axes.get_yaxis_transform(),
-            xytext=(-24, 0), textcoords="offset points", ha="right", va="center",
-            fontweight="bold", fontsize=7.5,
-        )  # fmt: skip
+            layer,
+            (0, base + FILLED / 2),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(-24, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontweight="bold",
+            fontsize=7.5,
+        )
     axes.set_ylabel("filters (%)", labelpad=26)

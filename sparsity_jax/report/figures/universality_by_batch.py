@@ -65,10 +65,9 @@ def universality_by_batch(records: Records, *, theme: style.Theme = style.LIGHT)
     for axes in panels[-1]:
         axes.set_xlabel("universality (%)", fontsize=7.5)
     handles = [
-        Line2D(
-            [], [], color=TONES[i % 4], linestyle=LINES[i % 4], label=f"batch {batch}"
-        ) for i, batch in enumerate(batches)
-    ]  # fmt: skip
+        Line2D([], [], color=TONES[i % 4], linestyle=LINES[i % 4], label=f"batch {batch}")
+        for i, batch in enumerate(batches)
+    ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
@@ -102,6 +101,11 @@ def _print_inactive(
         for group, found in zip(row, values, strict=True)
     ]
     axes.text(
-        0.5, 0.97, "\n".join(["inactive", *lines]), transform=axes.transAxes, ha="center",
-        va="top", fontsize=6.5,
-    )  # fmt: skip
+        0.5,
+        0.97,
+        "\n".join(["inactive", *lines]),
+        transform=axes.transAxes,
+        ha="center",
+        va="top",
+        fontsize=6.5,
+    )

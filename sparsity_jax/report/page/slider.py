@@ -47,14 +47,17 @@ def _ranges(measures: dict[str, Measurements]) -> Ranges:
     layers = dict.fromkeys(layer for measure in measures.values() for layer in measure.layers)
     return {
         layer: {
-            kind: value_range([
-                getattr(measure, kind)[layer][::2]  # half of the moments give the same range
-                for measure in measures.values() if layer in measure.layers
-            ])
+            kind: value_range(
+                [
+                    getattr(measure, kind)[layer][::2]  # half of the moments give the same range
+                    for measure in measures.values()
+                    if layer in measure.layers
+                ]
+            )
             for kind in ("gamma", "beta")
         }
         for layer in layers
-    }  # fmt: skip
+    }
 
 
 def _run(measure: Measurements, ranges: Ranges) -> dict[str, Any]:

@@ -36,9 +36,21 @@ FULL_STEPS = 406_250  # 325 epochs of 50,000 images in batches of 40
 LAYERS = tuple(f"c{place}" for place in range(1, 8))
 NUMBERS = ("train_loss", "test_loss", "test_error", "sparsity_act", "sparsity_gamma")
 COLUMNS = (
-    "candidate", "dataset", "settings", "length", "seed", "status", *NUMBERS, *LAYERS,
-    "seconds", "device", "versions", "commit", "data", "date",
-)  # fmt: skip
+    "candidate",
+    "dataset",
+    "settings",
+    "length",
+    "seed",
+    "status",
+    *NUMBERS,
+    *LAYERS,
+    "seconds",
+    "device",
+    "versions",
+    "commit",
+    "data",
+    "date",
+)
 FITTED = ("train_loss", "test_loss", "test_error", "sparsity_gamma")
 
 
@@ -132,9 +144,15 @@ def _candidates() -> Mapping[Any, Candidate]:
         config.sweep = tuple({"data": dataset, **candidate.settings} for dataset in DATASETS)
         for run in expand(config):
             row = RunResult(
-                "", run.data.upper(), run.network, run.optimizer, run.regularizer, run.strength,
-                run.batch_size, run.variant,
-            )  # fmt: skip
+                "",
+                run.data.upper(),
+                run.network,
+                run.optimizer,
+                run.regularizer,
+                run.strength,
+                run.batch_size,
+                run.variant,
+            )
             found[match_key(row)] = candidate
     return found
 

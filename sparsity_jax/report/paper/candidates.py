@@ -130,19 +130,21 @@ def _lines(score: Score, lengths: bool) -> list[tuple[tables.Cell, ...]]:
     for dataset, target in targets().items():
         fit = score.fits.get(dataset)
         ours: Mapping[str, float] = fit.means if fit else dict.fromkeys(FITTED, math.nan)
-        found.append((
-            tables.Cell(score.candidate, note=note),
-            tables.Cell(dataset),
-            *([tables.Cell(length_text([score.length / FULL_STEPS]))] if lengths else []),
-            *(
-                tables.Cell(
-                    f"{target.printed[name]} → {tables.number_text(ours[name], decimals)}",
-                    ours[name],
-                )
-                for name, _, decimals in SHOWN
-            ),
-            tables.Cell(str(fit.n) if fit else "-", fit.n if fit else math.nan),
-            tables.number_cell(fit.distance if fit else math.nan, 2),
-            tables.number_cell(score.distance, 2),
-        ))  # fmt: skip
+        found.append(
+            (
+                tables.Cell(score.candidate, note=note),
+                tables.Cell(dataset),
+                *([tables.Cell(length_text([score.length / FULL_STEPS]))] if lengths else []),
+                *(
+                    tables.Cell(
+                        f"{target.printed[name]} → {tables.number_text(ours[name], decimals)}",
+                        ours[name],
+                    )
+                    for name, _, decimals in SHOWN
+                ),
+                tables.Cell(str(fit.n) if fit else "-", fit.n if fit else math.nan),
+                tables.number_cell(fit.distance if fit else math.nan, 2),
+                tables.number_cell(score.distance, 2),
+            )
+        )
     return found

@@ -26,11 +26,18 @@ Verdict = Literal[
     "agrees", "close", "differs", "too noisy", "shortened", "lengthened", "diverged", "not run"
 ]
 TOLERANCES = {  # in points; losses and counts are relative, see `tolerance`
-    "train_loss": 0.01, "test_loss": 0.01, "test_error": 1.0, "top5_error": 1.0,
-    "sparsity_act": 3.0, "sparsity_gamma": 3.0, "features_pruned": 15.0,
-    "features_pruned_pct": 3.0, "params_pruned_pct": 3.0, "pruned_test_error": 1.0,
+    "train_loss": 0.01,
+    "test_loss": 0.01,
+    "test_error": 1.0,
+    "top5_error": 1.0,
+    "sparsity_act": 3.0,
+    "sparsity_gamma": 3.0,
+    "features_pruned": 15.0,
+    "features_pruned_pct": 3.0,
+    "params_pruned_pct": 3.0,
+    "pruned_test_error": 1.0,
     "pruned_top5_error": 1.0,
-}  # fmt: skip
+}
 RELATIVE = {"train_loss": 0.25, "test_loss": 0.25, "features_pruned": 0.2}
 LAYER_TOLERANCE = 6.0
 NOTHING = Spread(math.nan, math.nan, 0)
@@ -166,26 +173,61 @@ def encode(comparisons: Sequence[RowComparison]) -> str:
     """compare.csv: a line for each published number of the rows that we ran."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((
-        "table", "dataset", "network", "optimizer", "regularizer", "strength", "batch_size",
-        "variant", "column", "published", "ours", "std", "n", "difference", "verdict", "survivors",
-        "length",
-    ))  # fmt: skip
+    writer.writerow(
+        (
+            "table",
+            "dataset",
+            "network",
+            "optimizer",
+            "regularizer",
+            "strength",
+            "batch_size",
+            "variant",
+            "column",
+            "published",
+            "ours",
+            "std",
+            "n",
+            "difference",
+            "verdict",
+            "survivors",
+            "length",
+        )
+    )
     for item in comparisons:
         if item.group is None:
             continue
         printed = item.published.printed
-        identity = [printed[name] for name in (
-            "table", "dataset", "network", "optimizer", "regularizer", "strength", "batch_size",
-            "variant",
-        )]  # fmt: skip
+        identity = [
+            printed[name]
+            for name in (
+                "table",
+                "dataset",
+                "network",
+                "optimizer",
+                "regularizer",
+                "strength",
+                "batch_size",
+                "variant",
+            )
+        ]
         for cell in item.cells:
             numbers = (cell.ours.mean, cell.ours.std, cell.difference)
             mean, std, apart = ("" if math.isnan(value) else f"{value:.2f}" for value in numbers)
-            writer.writerow((
-                *identity, cell.column, printed[cell.column], mean, std, cell.ours.n, apart,
-                cell.verdict, item.survivors, item.length,
-            ))  # fmt: skip
+            writer.writerow(
+                (
+                    *identity,
+                    cell.column,
+                    printed[cell.column],
+                    mean,
+                    std,
+                    cell.ours.n,
+                    apart,
+                    cell.verdict,
+                    item.survivors,
+                    item.length,
+                )
+            )
     return text.getvalue()
 
 

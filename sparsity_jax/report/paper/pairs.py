@@ -18,9 +18,13 @@ NOT_THE_METHOD = ("baseline=", "finetune=", "gamma_l1=")  # parts of a variant
 _FILTERS = {"VGG-11": 2752, "VGG-16": 4224, "VGG-19": 5504}
 # Classes of equal size: a run that errs on all but one of them guesses.
 _CLASSES = {
-    "CIFAR10": 10, "CIFAR100": 100, "TinyImageNet": 200, "ImageNet": 1000, "ObjectNet3D-30": 30,
+    "CIFAR10": 10,
+    "CIFAR100": 100,
+    "TinyImageNet": 200,
+    "ImageNet": 1000,
+    "ObjectNet3D-30": 30,
     "renderings": 10,
-}  # fmt: skip
+}
 _TEST_IMAGES = 10_000
 _FIELDS = ("dataset", "network", "optimizer", "regularizer", "strength", "batch_size", "variant")
 
@@ -115,11 +119,17 @@ def _point(group: Group, scale: float) -> Point:
     pruned = group.spread("params_pruned_pct").mean
     cost = spread([row.pruned_test_error - row.test_error for row in rows])
     return Point(
-        *group.key, _sparsity(group), group.spread("sparsity_act"),
-        group.spread("test_error"), group.spread("pruned_test_error"), cost, pruned,
-        tuple(layer.mean for layer in group.layers()), tuple(row.run for row in rows),
+        *group.key,
+        _sparsity(group),
+        group.spread("sparsity_act"),
+        group.spread("test_error"),
+        group.spread("pruned_test_error"),
+        cost,
+        pruned,
+        tuple(layer.mean for layer in group.layers()),
+        tuple(row.run for row in rows),
         min(share(row, scale) for row in rows),
-    )  # fmt: skip
+    )
 
 
 def _sparsity(group: Group) -> Spread:

@@ -17,8 +17,15 @@ from sparsity_jax.report.paper.published import ABSENT, published
 from sparsity_jax.storage.io import write_atomically
 
 FORMATS = ("txt", "md", "tex", "html")
-_LATEX = {"%": r"\%", "#": r"\#", "_": r"\_", "&": r"\&", "γ": r"$\gamma$", "β": r"$\beta$",
-          "±": r"$\pm$"}  # fmt: skip
+_LATEX = {
+    "%": r"\%",
+    "#": r"\#",
+    "_": r"\_",
+    "&": r"\&",
+    "γ": r"$\gamma$",
+    "β": r"$\beta$",
+    "±": r"$\pm$",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,9 +96,7 @@ class PaperTable:
     def markdown(self) -> str:
         """The table in Markdown."""
         titles = (*self.heads, "", *self._long_titles())
-        rule = [
-            "---" if i <= len(self.heads) else "---:" for i in range(len(titles))
-        ]  # fmt: skip
+        rule = ["---" if i <= len(self.heads) else "---:" for i in range(len(titles))]
         rows = (_piped(row) for row in (titles, rule, *self.rows()))
         return f"**{self._heading()}**\n\n" + "\n".join(rows) + "\n"
 
@@ -151,9 +156,7 @@ def paper_table(records: Records, number: str) -> PaperTable:
     if layout.turned:
         return _turned(number, caption, layout, compared)
     spans = tuple((half, len(titles)) for half in layout.halves)
-    return PaperTable(
-        number, caption, layout.heads, spans, titles * max(1, len(spans)), lines
-    )  # fmt: skip
+    return PaperTable(number, caption, layout.heads, spans, titles * max(1, len(spans)), lines)
 
 
 def write_tables(folder: Path, records: Records) -> None:
@@ -166,8 +169,11 @@ def write_tables(folder: Path, records: Records) -> None:
         texts = dict.fromkeys(FORMATS, "")
         if made.was_run:
             texts = {
-                "txt": made.text(), "md": made.markdown(), "tex": made.latex(), "html": made.html()
-            }  # fmt: skip
+                "txt": made.text(),
+                "md": made.markdown(),
+                "tex": made.latex(),
+                "html": made.html(),
+            }
         for kind, text in texts.items():
             path = folder / f"table{number}.{kind}"
             if text:

@@ -65,8 +65,14 @@ def match_key(row: RunResult) -> Key:
         parts.append("lr=usual")
     variant = "+".join(sorted(part for part in parts if part))
     return (
-        dataset, network, row.optimizer, row.regularizer, strength, row.batch_size, variant,
-    )  # fmt: skip
+        dataset,
+        network,
+        row.optimizer,
+        row.regularizer,
+        strength,
+        row.batch_size,
+        variant,
+    )
 
 
 def matched(rows: Sequence[RunResult], scale: float = 1.0) -> dict[Key, Group]:
@@ -105,17 +111,26 @@ def _decode(cells: Mapping[str, str]) -> Published:
     layers = tuple(value(name) for name in LAYERS)
     depth = max((i + 1 for i, pct in enumerate(layers) if not math.isnan(pct)), default=0)
     row = RunResult(
-        run=f"table {cells['table']}", dataset=cells["dataset"], network=cells["network"],
-        optimizer=cells["optimizer"], regularizer=cells["regularizer"],
-        strength=float(cells["strength"] or 0), batch_size=int(cells["batch_size"] or 0),
+        run=f"table {cells['table']}",
+        dataset=cells["dataset"],
+        network=cells["network"],
+        optimizer=cells["optimizer"],
+        regularizer=cells["regularizer"],
+        strength=float(cells["strength"] or 0),
+        batch_size=int(cells["batch_size"] or 0),
         variant=cells["variant"] or OWN_RATE.get((cells["dataset"], cells["optimizer"]), ""),
-        train_loss=value("train_loss"), test_loss=value("test_loss"),
-        test_error=value("test_error"), top5_error=value("top5_error"),
-        sparsity_act=value("sparsity_act"), sparsity_gamma=value("sparsity_gamma"),
-        layers=layers[:depth], features_pruned_pct=value("features_pruned_pct"),
+        train_loss=value("train_loss"),
+        test_loss=value("test_loss"),
+        test_error=value("test_error"),
+        top5_error=value("top5_error"),
+        sparsity_act=value("sparsity_act"),
+        sparsity_gamma=value("sparsity_gamma"),
+        layers=layers[:depth],
+        features_pruned_pct=value("features_pruned_pct"),
         features_pruned=int(cells["features_pruned"]) if cells["features_pruned"] else None,
         params_pruned_pct=value("params_pruned_pct"),
-        pruned_test_error=value("pruned_test_error"), pruned_top5_error=value("pruned_top5_error"),
+        pruned_test_error=value("pruned_test_error"),
+        pruned_top5_error=value("pruned_top5_error"),
         steps=full_steps(cells["dataset"], cells["network"]) or 0,
-    )  # fmt: skip
+    )
     return Published(cells["table"], row, dict(cells), cells["note"])

@@ -128,9 +128,9 @@ def _check_settings(asked: Mapping[str, Any]) -> None:
         )
     usual = {"epochs": schedule.epochs, "reference_batch": schedule.reference_batch, "scale": 1.0}
     planned = {name: asked.get(name, value) for name, value in usual.items()}
-    steps = planned["epochs"] * planned["scale"] * (
-        schedule.train_size // planned["reference_batch"]
-    )  # fmt: skip
+    steps = (
+        planned["epochs"] * planned["scale"] * (schedule.train_size // planned["reference_batch"])
+    )
     if not is_full(steps / schedule.steps):
         told = ", ".join(f"config.{k}={v:g}" for k, v in planned.items() if v != usual[k])
         raise UserError(f"{told}: only full-length runs are entered, {schedule.steps:,} steps")

@@ -100,16 +100,15 @@ def _most_parameters_go(evidence: Evidence) -> Iterator[Finding]:
     settings = {p.but("strength", "regularizer", "batch_size", "variant"): p for p in known}
     for identity in settings:
         same = [
-            p for p in known
+            p
+            for p in known
             if p.but("strength", "regularizer", "batch_size", "variant") == identity
-        ]  # fmt: skip
+        ]
         pruned = [p for p in same if p.params_pruned >= MOST_PARAMETERS and p.pruned_error.n]
         if pruned:
             best = min(pruned, key=lambda point: point.pruned_error.mean)
             bar = min(point.error.mean for point in same) + STILL_GOOD
-            holds = every(
-                greater(exactly(bar), best.pruned_error, 0.0), _harmless(best)
-            )  # fmt: skip
+            holds = every(greater(exactly(bar), best.pruned_error, 0.0), _harmless(best))
             numbers = f"{best.params_pruned:.0f} % of weights, error {text(best.pruned_error)} %"
             yield Finding(describe(best), numbers, holds, (best,))
 
@@ -136,7 +135,7 @@ def _beats_li_et_al(evidence: Evidence) -> Iterator[Finding]:
         error = theirs.pruned_error if theirs else exactly(LI_ET_AL[1])
         holds = every(
             greater(point.sparsity, sparsity), greater(_plus(error, 0.05), point.error, 0.0)
-        )  # fmt: skip
+        )
         numbers = (
             f"{text(point.sparsity)} % at error {text(point.error)}, "
             f"Li et al. {text(sparsity)} % at {text(error)}"

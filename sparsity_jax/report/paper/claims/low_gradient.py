@@ -31,9 +31,7 @@ def remaining(optimizer: str, regularizer: str, strength: float) -> float:
     return float(jnp.abs(path).mean())
 
 
-def _compared(
-    one: tuple[str, str, float], other: tuple[str, str, float]
-) -> Finding:  # fmt: skip
+def _compared(one: tuple[str, str, float], other: tuple[str, str, float]) -> Finding:
     """The finding that the first decays faster than the other."""
     left, right = remaining(*one), remaining(*other)
     names = [f"{optimizer}+{kind} {strength:g}" for optimizer, kind, strength in (one, other)]

@@ -93,10 +93,13 @@ LATE = (-4, -3, -2, -1)  # C4 ... C7 of BasicNet
 def _mine(evidence: Evidence, *optimizers: str) -> list[Point]:
     """BasicNet's runs with ReLU, of these optimizers and any regularizer."""
     return [
-        point for point in evidence.points
-        if point.optimizer in optimizers and point.network.startswith("BasicNet")
-        and not point.part("leaky_relu") and point.regularizer != "none"
-    ]  # fmt: skip
+        point
+        for point in evidence.points
+        if point.optimizer in optimizers
+        and point.network.startswith("BasicNet")
+        and not point.part("leaky_relu")
+        and point.regularizer != "none"
+    ]
 
 
 def _signs(
@@ -164,11 +167,8 @@ def _harder_is_less_selective(evidence: Evidence) -> Iterator[Finding]:
             sorted(family, key=lambda p: DIFFICULTY.index(p.dataset))
             for family in families(published, "dataset")
         ),
-        *(
-            sorted(family, key=lambda p: p.part("bg="))
-            for family in part_families(known, "bg=")
-        ),
-    ]  # fmt: skip
+        *(sorted(family, key=lambda p: p.part("bg=")) for family in part_families(known, "bg=")),
+    ]
     yield from _along(evidence, groups, _mean_universality(*LATE), "% mean universality")
 
 
