@@ -18,8 +18,9 @@ from ml_collections import ConfigDict
 from sparsity_jax.config.base import default_config
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.errors import UserError
-from sparsity_jax.storage import checkpoints, workdir
+from sparsity_jax.storage import checkpoints
 from sparsity_jax.storage import completion as completion
+from sparsity_jax.storage.config_record import read_record
 from sparsity_jax.storage.history import Evaluation, encode_line, read_history
 from sparsity_jax.storage.io import json_digest
 from sparsity_jax.storage.models import load_model
@@ -82,7 +83,7 @@ def _subjects(folder: Path) -> dict[str, tuple[Path, bytes, Reader]]:
         "results": (folder / "results.csv", encode_results([row]).encode(), read_results),
         "history": (folder / "history.jsonl", f"{line}\n{line}\n".encode(), read_history),
         "notes": (folder / "metadata", _bytes(notes), _read_notes),
-        "config": (folder / "config.json", _bytes(config), lambda p: workdir.read_record(p.parent)),
+        "config": (folder / "config.json", _bytes(config), lambda p: read_record(p.parent)),
         "plan": (folder / "pruned" / "plan.json", _bytes(plan), lambda p: load_model(p.parent)),
         "seal": (
             folder / "run" / completion.NAME,
