@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from sparsity_jax.report.aggregate import groups, spread
 from sparsity_jax.report.loading import Records
 from sparsity_jax.report.paper.claims.mechanism import inactive_pct
@@ -21,13 +23,13 @@ def sensitivity_table(records: Records) -> Table:
 
     Example:
       >>> [column.title for column in sensitivity_table(Records("x")).columns][:3]
-      ['run', 'gamma 0.0001', 'gamma 0.001']
+      ['run', 'gamma 1e-4', 'gamma 1e-3']
     """
     asked = [("gamma", each) for each in GAMMA] + [("act", each) for each in ACTIVATION]
     columns = (
         Column("run", words=True),
         *(
-            Column(f"{kind} {threshold:g}", help="percent of all filters inactive at it")
+            Column(f"{kind} 1e{math.log10(threshold):.0f}", help="percent of all filters inactive")
             for kind, threshold in asked
         ),
     )
