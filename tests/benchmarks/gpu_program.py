@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from workload import BATCH, fresh, make_workload, plan_of, seeded
 
 from sparsity_jax.training.grouping import member_bytes
-from sparsity_jax.training.population import MemberMapping, _program, stack
+from sparsity_jax.training.population import MemberMapping, _compiled, stack
 
 CASES = (("map", 1), ("vmap", 4), ("vmap", 16), ("unroll", 4))
 # An H100 SXM by its data sheet, in the words of XLA's GpuTargetConfig.
@@ -67,7 +67,7 @@ def compiled(network: str, mapping: str, members: int, device: Any) -> tuple[str
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
         (stack(own), orders, state, work.corpus, np.int32(1)),
     )
-    program: Any = _program(work.program, MemberMapping(mapping))
+    program: Any = _compiled(work.program, MemberMapping(mapping))
     with mock.patch.object(jax, "default_backend", return_value="gpu"):
         made = program.trace(*shapes).lower().compile(compiler_options=OPTIONS)
     return made.as_text() or "", made.memory_analysis(), member_bytes(work.program)

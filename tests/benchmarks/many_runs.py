@@ -35,7 +35,7 @@ def cpu_group(terms: Terms, _: Found) -> Row:
     found = in_rounds(columns, **terms.pace, deadline=terms.deadline)
     found = found.divided(len(members), *columns)
     row = compared(found, ours=TOGETHER, peers=[IN_TURN], goals=[Goal(1.0, (IN_TURN,))])
-    row.ours = f"{mapping.mapping} {row.ours}"
+    row.ours = f"{mapping.kind} {row.ours}"
     return row
 
 

@@ -2,11 +2,12 @@
 
 import json
 import re
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from test_population import SETUP, hparams, same
 
 from sparsity_jax.training import DeviceDataset, init_state
 from sparsity_jax.training.population import (
@@ -17,6 +18,9 @@ from sparsity_jax.training.population import (
     stack,
     train_population,
 )
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+from test_population import SETUP, hparams, same
 
 COLLECTIVES = r"all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|collective-bcast"
 

@@ -1,5 +1,6 @@
 """A population is its members: what one computes does not depend on the others."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -110,7 +111,7 @@ def test_devices_that_split_the_batch_are_one_device_up_to_rounding(corpus, stre
     state = on_devices(stack([init_state(SETUP, MEMBERS[0])]), mapping)
     images, labels = np.asarray(corpus.train_images), np.asarray(corpus.train_labels)
     toy = Dataset("toy", images, labels, images, labels, ("a", "b", "c"))
-    exact = corpus._replace(mean=jnp.array(toy.mean), std=jnp.array(toy.std))
+    exact = dataclasses.replace(corpus, mean=jnp.array(toy.mean), std=jnp.array(toy.std))
     there = StreamingDataset(Stream.of(toy)) if streams else on_devices(exact, mapping)
     state = train_population(SETUP, own, there, state, until=12, mapping=mapping)
     alone = train_steps(SETUP, MEMBERS[0], exact, init_state(SETUP, MEMBERS[0]), until=12)

@@ -46,7 +46,7 @@ def training_curves(records: Records, *, theme: style.Theme = style.LIGHT) -> Fi
                 marker=None if many else mark.marker,
                 fillstyle=mark.fill,
                 markersize=4,
-                markevery=0.24,
+                markevery=max(1, len(bunch) * len(curves[0].step) // 4),
                 clip_on=name != "sparsity_gamma",
             )
         if name != "sparsity_gamma":

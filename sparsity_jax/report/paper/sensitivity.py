@@ -1,4 +1,4 @@
-"""How many filters count as inactive at other thresholds than the paper's (Sec. 2.1)."""
+"""Inactive filters at other thresholds than the paper's (Sec. 2.1)."""
 
 from __future__ import annotations
 
