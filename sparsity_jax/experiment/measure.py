@@ -15,6 +15,7 @@ import numpy as np
 from sparsity_jax.data.augment import as_tested
 from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import logits
+from sparsity_jax.pruning.shrink import GAMMA_THRESHOLD
 from sparsity_jax.sparsity import gamma_sparsity
 from sparsity_jax.sparsity.corpus import measure_corpus
 from sparsity_jax.storage.measurements import write_measurements
@@ -22,8 +23,6 @@ from sparsity_jax.training.evaluate import images_at_once
 from sparsity_jax.training.progress import LINE_EVERY
 from sparsity_jax.training.run import Run
 from sparsity_jax.training.trainer import TrainedRun
-
-GAMMA_THRESHOLD = 1e-3  # Sec. 2.1, "sparsity by scale"
 
 Variables = Mapping[str, Any]
 Layers = dict[str, np.ndarray]  # layer name -> (filters,)
