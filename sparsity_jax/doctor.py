@@ -16,31 +16,25 @@ import importlib.metadata
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
-import numpy as np
 
 from sparsity_jax import __version__
-from sparsity_jax.config.base import default_config
-from sparsity_jax.config.sweep import expand
-from sparsity_jax.data import Dataset, default_data_dir
+from sparsity_jax.data import default_data_dir
 from sparsity_jax.data.files.cache import read_cache
 from sparsity_jax.data.sources.tfds_arrays import prepared_folders
 from sparsity_jax.errors import UserError
+from sparsity_jax.experiment.self_test import self_test
 from sparsity_jax.storage import completion, lock
 from sparsity_jax.storage.checkpoints import checkpoint_problem
 from sparsity_jax.storage.config_record import read_record
 from sparsity_jax.storage.history import cut_off_line, read_history
 from sparsity_jax.storage.results import read_results
-from sparsity_jax.training import DeviceDataset, init_state, train_steps
-from sparsity_jax.training.run import make_run
 
 Finding = tuple[bool, str]  # healthy, one line
 _PACKAGES = ("flax", "optax", "orbax-checkpoint", "tensorflow-datasets")  # beside those JAX names
-_STEPS = 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +71,7 @@ def findings(workdir: Path | None, data_dir: Path) -> Iterator[Finding]:
     yield from _data(data_dir)
     if workdir is not None:
         yield from _workdir(workdir)
-    yield _self_test()
+    yield self_test()
 
 
 def _memory() -> str:
@@ -146,39 +140,6 @@ def _progress(run: Path) -> Finding:
     if wrong := checkpoint_problem(steps[newest], newest):
         return False, f"{wrong}; the same command again sets it aside and goes on without it"
     return True, f"run {run.name}: not finished, sound checkpoint at step {newest:,}"
-
-
-def _self_test() -> Finding:
-    """Train a small network on two colours of noise; it must learn, and twice the same."""
-    try:
-        began = time.monotonic()
-        first, second = _trained(), _trained()
-        seconds = time.monotonic() - began
-    except Exception as error:  # whatever is wrong with the installation
-        return False, f"self-test: {type(error).__name__}: {str(error).splitlines()[0]}"
-    same = all(np.array_equal(a, b) for a, b in zip(first[1], second[1], strict=True))
-    if not (np.isfinite(first[0]) and first[0] < 0.6 and same):
-        return False, f"self-test: loss {first[0]:.3f} (below 0.6 expected), repeatable: {same}"
-    return True, f"self-test: {_STEPS} steps, loss {first[0]:.3f}, repeatable ({seconds:.1f} s)"
-
-
-def _trained() -> tuple[float, list[np.ndarray]]:
-    """Mean loss of the second half of the steps, and all parameters."""
-    random = np.random.default_rng(0)
-    labels = np.arange(80, dtype=np.int32) % 2
-    images = (random.integers(0, 128, (80, 16, 16, 1)) + 127 * labels[:, None, None, None]).astype(
-        np.uint8
-    )
-    noise = Dataset("noise", images, labels, images[:20], labels[:20], ("dark", "bright"))
-    config = default_config()
-    config.data, config.width = "cifar10", "0.0625"  # any set that needs no further settings
-    run = make_run(expand(config)[0], noise, DeviceDataset.of(noise), Path())
-    state = init_state(run.program, run.hparams)
-    state = train_steps(run.program, run.hparams, run.data, state, until=_STEPS // 2)
-    half = float(state.loss_sum)
-    state = train_steps(run.program, run.hparams, run.data, state, until=_STEPS)
-    loss = (float(state.loss_sum) - half) / (_STEPS - _STEPS // 2)
-    return loss, [np.asarray(leaf) for leaf in jax.tree.leaves(state.params)]
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def test_a_healthy_machine(data, capsys):
 
 
 def test_a_cut_off_cache_and_a_broken_workdir_are_named(data, capsys, monkeypatch):
-    monkeypatch.setattr(doctor, "_self_test", lambda: (True, "self-test"))
+    monkeypatch.setattr(doctor, "self_test", lambda: (True, "self-test"))
     path = data / "renderings" / "set.npz"
     path.write_bytes(path.read_bytes()[:-50])
     (data / "config.json").write_text("{")
@@ -40,7 +40,7 @@ def test_a_cut_off_cache_and_a_broken_workdir_are_named(data, capsys, monkeypatc
 
 
 def test_a_damaged_checkpoint_of_an_unfinished_run_is_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "_self_test", lambda: (True, "self-test"))
+    monkeypatch.setattr(doctor, "self_test", lambda: (True, "self-test"))
     monkeypatch.setattr(doctor, "_data", lambda folder: ())
     folder = tmp_path / "runs" / "adam" / "checkpoints"
     state = {"w": jnp.arange(600.0)}
@@ -64,7 +64,7 @@ def test_a_damaged_checkpoint_of_an_unfinished_run_is_named(tmp_path, monkeypatc
 
 
 def test_sets_that_tfds_prepared_are_listed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "_self_test", lambda: (True, "self-test"))
+    monkeypatch.setattr(doctor, "self_test", lambda: (True, "self-test"))
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nowhere"))
     for folder in ("tfds/cifar10/3.0.2", "objectnet3d/clean/1.0.0"):
         (tmp_path / folder).mkdir(parents=True)

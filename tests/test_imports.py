@@ -14,7 +14,7 @@ FLOORS = (
     {"experiment"},
     {"main", "doctor", "audit", "launch"},
 )
-MOST_ARROWS = 56
+MOST_ARROWS = 54
 
 
 def floor(room: str) -> int:

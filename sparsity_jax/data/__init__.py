@@ -62,38 +62,26 @@ def load(
     kind, _, rest = source.partition(":")
     if kind != "folder" and (resize or test_fraction):
         raise UserError(f"resize and test_fraction are valid for folder:PATH, not for {source}")
+    common: dict[str, Any] = {"skip_unreadable": skip_unreadable, "progress": progress}
+    official = {"manual_dir": manual_dir, "allow_unverified": allow_unverified, **common}
+    folder = {"resize": resize, "test_fraction": test_fraction, **common}
+    # Every kind of source has heavy imports of its own.
     if source == "renderings":
-        from sparsity_jax.data.renderings import (
-            dataset as built_in,  # trimesh takes a second to import
-        )
+        from sparsity_jax.data.renderings import dataset as built_in
 
         return built_in.load(**(renderings or {}), cache_dir=root / "renderings", progress=progress)
     if kind == "folder" and rest:
-        from sparsity_jax.data.sources import image_folder as folder
+        from sparsity_jax.data.sources import image_folder
 
-        return folder.load(
-            Path(rest),
-            cache_dir=root / "folder",
-            resize=resize,
-            test_fraction=test_fraction,
-            skip_unreadable=skip_unreadable,
-            progress=progress,
-        )
+        return image_folder.load(Path(rest), cache_dir=root / "folder", **folder)
     if kind == "tfds" and rest:
-        from sparsity_jax.data.sources import tfds_arrays as prepared
+        from sparsity_jax.data.sources import tfds_arrays
 
-        return prepared.load_prepared(rest, data_dir=root, skip_unreadable=skip_unreadable)
+        return tfds_arrays.load_prepared(rest, data_dir=root, skip_unreadable=skip_unreadable)
     if kind in OFFICIAL or source == "imagenet2012":
-        from sparsity_jax.data.sources import official
+        from sparsity_jax.data.sources.official import load_official
 
-        return official.load_official(
-            source,
-            data_dir=root,
-            manual_dir=manual_dir,
-            allow_unverified=allow_unverified,
-            skip_unreadable=skip_unreadable,
-            progress=progress,
-        )
+        return load_official(source, data_dir=root, **official)
     hint = f"; did you mean folder:{source}" if source and Path(source).exists() else ""
     raise UserError(f"unknown data set {source!r}; valid: {', '.join(SOURCES)}{hint}")
 
@@ -137,31 +125,59 @@ def open_source(
         "manual_dir": manual_dir,
         "allow_unverified": allow_unverified,
         "skip_unreadable": skip_unreadable,
+        "progress": progress,
     }
     kind, _, rest = source.partition(":")
-    if (source == "imagenet2012" or (kind == "tfds" and rest)) and not (resize or test_fraction):
-        from sparsity_jax.data.sources import official
-        from sparsity_jax.data.sources import tfds_arrays as prepared
-        from sparsity_jax.data.sources import tfds_stream as records
-
-        where: dict[str, Any] = {"cache_dir": root / "arrays", "progress": progress}
+    if not (resize or test_fraction):
         if source == "imagenet2012":
-            folder = official.prepare(source, data_dir=root, progress=progress, **options).data_path
-            return records.open_stream(Path(folder), name="ImageNet", **where)
-        folder = prepared.find_prepared(rest, root)
-        if prepared.decoded_bytes(folder) > device_bytes:
-            if skip_unreadable:
-                raise UserError(
-                    f"{source} streams: unreadable images of it cannot be left out; prepare it"
-                    " again without them"
-                )
-            name = rest.partition(":")[0]
-            return records.open_stream(
-                folder, name=prepared.PUBLISHED_NAMES.get(name, name), sort=True, **where
-            )
-    options |= {"resize": resize, "test_fraction": test_fraction, "progress": progress}
+            return _open_imagenet(root, options)
+        if kind == "tfds" and rest:
+            found = _open_tfds(rest, root, device_bytes, options)
+            if found is not None:
+                return found
+    options |= {"resize": resize, "test_fraction": test_fraction}
     dataset = load(source, data_dir=root, renderings=renderings, **options)
     return dataset if dataset.train_images.nbytes <= device_bytes else Stream.of(dataset)
+
+
+def _open_imagenet(root: Path, options: Mapping[str, Any]) -> Stream:
+    from sparsity_jax.data.sources.official import prepare
+    from sparsity_jax.data.sources.tfds_stream import open_stream
+
+    folder = Path(prepare("imagenet2012", data_dir=root, **options).data_path)
+    return open_stream(
+        folder, name="ImageNet", cache_dir=root / "arrays", progress=options["progress"]
+    )
+
+
+def _open_tfds(
+    rest: str, root: Path, device_bytes: int, options: Mapping[str, Any]
+) -> Stream | None:
+    """A set prepared by TFDS as a stream of its files; None where it fits the device."""
+    from sparsity_jax.data.sources.tfds_arrays import (
+        PUBLISHED_NAMES,
+        decoded_bytes,
+        find_prepared,
+    )
+
+    folder = find_prepared(rest, root)
+    if decoded_bytes(folder) <= device_bytes:
+        return None
+    if options["skip_unreadable"]:
+        raise UserError(
+            f"tfds:{rest} streams: unreadable images of it cannot be left out; prepare it"
+            " again without them"
+        )
+    from sparsity_jax.data.sources.tfds_stream import open_stream
+
+    name = rest.partition(":")[0]
+    return open_stream(
+        folder,
+        name=PUBLISHED_NAMES.get(name, name),
+        sort=True,
+        cache_dir=root / "arrays",
+        progress=options["progress"],
+    )
 
 
 def default_data_dir() -> Path:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -148,55 +149,56 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     source = argparse.ArgumentParser(add_help=False)
     source.add_argument("source", metavar="SOURCE", help=f"one of: {', '.join(SOURCES)}")
-    source.add_argument(
-        "--data_dir",
-        type=Path,
-        metavar="DIR",
-        help="where prepared sets are kept (default: SPARSITY_JAX_DATA or ~/.cache/sparsity_jax)",
-    )
-    source.add_argument(
-        "--manual_dir",
-        type=Path,
-        metavar="DIR",
-        help="where official archives lie that you downloaded yourself (default: DATA_DIR/manual)",
-    )
-    source.add_argument(
-        "--allow_unverified",
-        action="store_true",
-        help="use an archive found there even if its checksum is not the official one",
-    )
-    source.add_argument(
-        "--skip_unreadable",
-        action="store_true",
-        help="leave out images that cannot be decoded, and count them",
-    )
-    source.add_argument(
-        "--resize", type=int, default=0, metavar="SIDE", help="folders: make all images SIDE x SIDE"
-    )
-    source.add_argument(
-        "--test_fraction",
-        type=float,
-        default=0.0,
-        metavar="PART",
-        help="folders without a test split: hold out so much of every class, such as 0.2",
-    )
+    for name, settings in _OPTIONS.items():
+        source.add_argument(f"--{name}", **settings)
     show = commands.add_parser(
         "show", parents=[source], help="write a contact sheet PNG, print counts and constants"
     )
     show.add_argument(
         "--out", type=Path, metavar="FILE.png", help="the picture (default: <data set>.png)"
     )
-    commands.add_parser(
-        "prepare",
-        parents=[source],
-        help="download and decode ahead of training; also takes imagenet2012",
-    )
-    commands.add_parser(
-        "check",
-        parents=[source],
-        help=f"compare with the published set: {', '.join(facts.FACTS)}",
-    )
+    for name, text in (
+        ("prepare", "download and decode ahead of training; also takes imagenet2012"),
+        ("check", f"compare with the published set: {', '.join(facts.FACTS)}"),
+    ):
+        commands.add_parser(name, parents=[source], help=text)
     return parser
+
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "data_dir": {
+        "type": Path,
+        "metavar": "DIR",
+        "help": "where prepared sets are kept (default: SPARSITY_JAX_DATA or"
+        " ~/.cache/sparsity_jax)",
+    },
+    "manual_dir": {
+        "type": Path,
+        "metavar": "DIR",
+        "help": "where official archives lie that you downloaded yourself (default:"
+        " DATA_DIR/manual)",
+    },
+    "allow_unverified": {
+        "action": "store_true",
+        "help": "use an archive found there even if its checksum is not the official one",
+    },
+    "skip_unreadable": {
+        "action": "store_true",
+        "help": "leave out images that cannot be decoded, and count them",
+    },
+    "resize": {
+        "type": int,
+        "default": 0,
+        "metavar": "SIDE",
+        "help": "folders: make all images SIDE x SIDE",
+    },
+    "test_fraction": {
+        "type": float,
+        "default": 0.0,
+        "metavar": "PART",
+        "help": "folders without a test split: hold out so much of every class, such as 0.2",
+    },
+}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from ml_collections import ConfigDict
 
 from sparsity_jax import report
 from sparsity_jax.config.sweep import expand
-from sparsity_jax.distributed import determinism
 from sparsity_jax.experiment.loading import load_runs
 from sparsity_jax.experiment.measure import measure_run
 from sparsity_jax.experiment.prune import prune_run
@@ -33,12 +32,11 @@ def run(config: ConfigDict, path: Path, invocation: Invocation | None = None) ->
       UserError: what is wrong with the config, the data or the workdir, in one line.
     """
     runs, settled = expand(config), config.to_dict()
-    if settled["deterministic"]:
-        determinism.check()
+    options = TrainOptions.of(settled)
     workdir = Workdir(path, settled, runs, invocation or Invocation())
     if not workdir.is_complete():
         _keep_compiled_programs(path)
-        loaded, options = load_runs(settled, workdir), TrainOptions.of(settled)
+        loaded = load_runs(settled, workdir)
         most = 1 if options.split == "batch" else settled["members"]
         with workdir.held():
             for group in workdir.pending(groups(loaded, most=most, shards=workdir.shard.count)):

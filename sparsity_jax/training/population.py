@@ -1,6 +1,6 @@
 """Populations: many runs that train in one program, mapped onto one or more devices.
 
-Everything of a population (hypers, orders, states) has a leading axis of members. A member is one
+Everything of a population (hparams, orders, states) has a leading axis of members. A member is one
 run: what it computes does not depend on who its neighbours are, nor on its place among them.
 Devices split either the members, and never talk, or the batch of a single one, and then sums over
 the batch (losses, gradients, BatchNorm's mean and variance) are sums over all of them.
@@ -54,7 +54,7 @@ class MemberMapping(NamedTuple):
 def choose_mapping(
     members: int, *, kind: str | None = None, device_map: str = "shard_map", devices: int = 1
 ) -> MemberMapping:
-    """The fastest layout as far as it was measured.
+    """The fastest mapping as far as it was measured.
 
     On a CPU, per member-step beside a run alone (width 0.25, 4 members, 2 cores quiet and busy):
     unroll 0.92 and 1.14, map 0.96 and 1.02, vmap 1.2 and 1.4; map also compiles but once. GPU and
@@ -76,7 +76,7 @@ def choose_mapping(
 
 
 def split_batch(batch_size: int) -> MemberMapping:
-    """The layout of one large run: all devices of all hosts share each of its batches.
+    """The mapping of one large run: all devices of all hosts share each of its batches.
 
     Args:
       batch_size: on one host, as many devices are used as divide it.
@@ -111,7 +111,7 @@ def member(tree: Tree, index: int) -> Tree:
 def train_population(
     program: ProgramConfig,
     hparams: Hparams,
-    corpus: DeviceDataset | StreamingDataset,
+    data: DeviceDataset | StreamingDataset,
     state: TrainState,
     *,
     until: int,
@@ -122,7 +122,7 @@ def train_population(
     Args:
       program: that all members share.
       hparams: leaves (members,).
-      corpus: the data; one that streams can feed one member only.
+      data: what to train on; a set that streams can feed one member only.
       state: leaves (members, ...), all at the same step; its buffers are given up.
       until: absolute step, at least the state's.
       mapping: where the members go.
@@ -135,25 +135,25 @@ def train_population(
       >>> state = stack([state_a, state_b])  # doctest: +SKIP
       >>> mapping = MemberMapping("map")  # doctest: +SKIP
       >>> state = train_population(  # doctest: +SKIP
-      ...     program, hparams, corpus, state, until=10, mapping=mapping
+      ...     program, hparams, data, state, until=10, mapping=mapping
       ... )
     """
-    if isinstance(corpus, StreamingDataset):
-        alone = member(hparams, 0), corpus, member(state, 0)
+    if isinstance(data, StreamingDataset):
+        alone = member(hparams, 0), data, member(state, 0)
         return stack([train_steps(program, *alone, until=until, split=_batch_sharding(mapping))])
-    step, steps_per_epoch = int(np.asarray(state.step)[0]), corpus.train_size // program.batch_size
+    step, steps_per_epoch = int(np.asarray(state.step)[0]), data.train_size // program.batch_size
     compiled = _compiled(program, mapping)
     while step < until:
         epoch, place = divmod(step, steps_per_epoch)
         count = min(until - step, steps_per_epoch - place)
-        orders = _orders(hparams, epoch, size=corpus.train_size)
-        state = compiled(hparams, orders, state, corpus, count)
+        orders = _orders(hparams, epoch, size=data.train_size)
+        state = compiled(hparams, orders, state, data, count)
         step += count
     return jax.block_until_ready(state)
 
 
 def on_devices(tree: Tree, mapping: MemberMapping) -> Tree:
-    """The corpus, or whatever else all devices of the layout read, with a copy on each of them."""
+    """The data set, or whatever else all devices of the mapping read, copied to each of them."""
     if mapping.devices == 1 or isinstance(tree, StreamingDataset):
         return tree
     return jax.device_put(jax.device_get(tree), NamedSharding(_mesh(mapping), P()))
@@ -167,7 +167,7 @@ def _orders(hparams: Hparams, epoch: int | jax.Array, *, size: int) -> jax.Array
 
 @functools.lru_cache(maxsize=64)
 def _compiled(program: ProgramConfig, mapping: MemberMapping) -> Callable[..., TrainState]:
-    """The compiled steps of a population: (hypers, orders, state, corpus, count) -> state."""
+    """The compiled steps of a population: (hparams, orders, state, data, count) -> state."""
     block = functools.partial(_MAPPED[mapping.kind], program)
     if mapping.devices == 1:
         return jax.jit(block, donate_argnums=2)
@@ -189,16 +189,16 @@ def _compiled(program: ProgramConfig, mapping: MemberMapping) -> Callable[..., T
     mapped = jax.pmap(block, in_axes=(0, 0, 0, None, None), devices=devices)
 
     def compiled(
-        hparams: Hparams, orders: Any, state: TrainState, corpus: DeviceDataset, count: int
+        hparams: Hparams, orders: Any, state: TrainState, data: DeviceDataset, count: int
     ) -> TrainState:
         blocks = _reshaped((hparams, orders, state), (mapping.devices, -1))
-        return _reshaped(mapped(*blocks, corpus, count), (-1,))
+        return _reshaped(mapped(*blocks, data, count), (-1,))
 
     return compiled
 
 
 def _mesh(mapping: MemberMapping) -> Mesh:
-    """The layout's devices in a row, along the axis that they split."""
+    """The devices of a mapping in a row, along the axis that they split."""
     there = jax.local_devices() if mapping.split == "members" else jax.devices()
     devices = there[: mapping.devices]
     return jax.make_mesh((len(devices),), (mapping.split,), (AxisType.Auto,), devices=devices)
@@ -222,12 +222,12 @@ def _unrolled(
     hparams: Hparams,
     orders: jax.Array,
     state: TrainState,
-    corpus: DeviceDataset,
+    data: DeviceDataset,
     count: jax.Array,
 ) -> TrainState:
     """All members take a step, then all the next: their operations may overlap."""
     who = range(len(state.step))
-    own = [(member(hparams, index), corpus, orders[index]) for index in who]
+    own = [(member(hparams, index), data, orders[index]) for index in who]
 
     def body(_: jax.Array, states: list[TrainState]) -> list[TrainState]:
         return [one_step(program, *own[index], states[index]) for index in who]
@@ -240,11 +240,11 @@ def _vmapped(
     hparams: Hparams,
     orders: jax.Array,
     state: TrainState,
-    corpus: DeviceDataset,
+    data: DeviceDataset,
     count: jax.Array,
 ) -> TrainState:
     def steps(hparams: Hparams, order: jax.Array, state: TrainState) -> TrainState:
-        return take_steps(program, hparams, corpus, order, state, count)
+        return take_steps(program, hparams, data, order, state, count)
 
     return jax.vmap(steps)(hparams, orders, state)
 
@@ -254,11 +254,11 @@ def _in_turn(
     hparams: Hparams,
     orders: jax.Array,
     state: TrainState,
-    corpus: DeviceDataset,
+    data: DeviceDataset,
     count: jax.Array,
 ) -> TrainState:
     def steps(own: tuple[Hparams, jax.Array, TrainState]) -> TrainState:
-        return take_steps(program, own[0], corpus, own[1], own[2], count)
+        return take_steps(program, own[0], data, own[1], own[2], count)
 
     return lax.map(steps, (hparams, orders, state))
 
@@ -269,11 +269,11 @@ def _sharing(
     hparams: Hparams,
     orders: jax.Array,
     state: TrainState,
-    corpus: DeviceDataset,
+    data: DeviceDataset,
     count: jax.Array,
 ) -> TrainState:
     """The only member's steps, on batches of which every device takes a part."""
-    own = member(hparams, 0), corpus, orders[0], member(state, 0)
+    own = member(hparams, 0), data, orders[0], member(state, 0)
     return stack([take_steps(program, *own, count, split=split)])
 
 

@@ -83,7 +83,7 @@ class TrainState(NamedTuple):
 
 
 def make_program_config(run: RunConfig, plan: Plan, train_size: int) -> ProgramConfig:
-    """The setup of a run. No regularizer is L2 at strength 0, so that both share a program."""
+    """The program of a run. No regularizer is L2 at strength 0, so that both share a program."""
     decoupled = run.regularizer == "wd"
     return ProgramConfig(
         plan=plan,
@@ -127,7 +127,7 @@ def build_optimizer(program: ProgramConfig, hparams: Hparams) -> optax.GradientT
 
 
 def init_state(program: ProgramConfig, hparams: Hparams) -> TrainState:
-    """The state before the first step: Xavier weights, gamma 1, beta `hypers.beta_init`.
+    """The state before the first step: Xavier weights, gamma 1, beta `hparams.beta_init`.
 
     Example:
       >>> state = init_state(program, hparams)  # doctest: +SKIP

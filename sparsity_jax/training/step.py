@@ -37,7 +37,7 @@ from sparsity_jax.training.state import (
 def train_steps(
     program: ProgramConfig,
     hparams: Hparams,
-    corpus: DeviceDataset | StreamingDataset,
+    data: DeviceDataset | StreamingDataset,
     state: TrainState,
     *,
     until: int,
@@ -51,7 +51,7 @@ def train_steps(
     Args:
       program: static description of the program.
       hparams: the run's numbers.
-      corpus: the data, on the device or streaming to it; the result is the same.
+      data: what to train on, on the device or streaming to it; the result is the same.
       state: where to start; its buffers are given up.
       until: absolute step, at least the state's.
       split: devices that each take a part of every batch that streams in.
@@ -60,22 +60,22 @@ def train_steps(
       The state at step `until`, with the losses of the batches added to `loss_sum`.
 
     Example:
-      >>> int(train_steps(program, hparams, corpus, state, until=10).step)  # doctest: +SKIP
+      >>> int(train_steps(program, hparams, data, state, until=10).step)  # doctest: +SKIP
       10
     """
     step = int(state.step)
-    if isinstance(corpus, StreamingDataset):
-        constants = np.asarray(corpus.mean), np.asarray(corpus.std)
-        for batch in corpus.batches(program, hparams, start=step, stop=until, split=split):
+    if isinstance(data, StreamingDataset):
+        constants = np.asarray(data.mean), np.asarray(data.std)
+        for batch in data.batches(program, hparams, start=step, stop=until, split=split):
             state = _step_on(program, hparams, *constants, *batch, state)
         return jax.block_until_ready(state)
-    size = corpus.train_size
+    size = data.train_size
     steps_per_epoch = size // program.batch_size
     while step < until:
         epoch, place = divmod(step, steps_per_epoch)
         count = min(until - step, steps_per_epoch - place)
         order = epoch_order(hparams, epoch, size=size)
-        state = _take_steps(program, hparams, corpus, order, state, count)
+        state = _take_steps(program, hparams, data, order, state, count)
         step += count
     return jax.block_until_ready(state)
 
@@ -83,7 +83,7 @@ def train_steps(
 def take_steps(
     program: ProgramConfig,
     hparams: Hparams,
-    corpus: DeviceDataset,
+    data: DeviceDataset,
     order: jax.Array,
     state: TrainState,
     count: jax.Array,
@@ -96,7 +96,7 @@ def take_steps(
     """
 
     def body(_: jax.Array, state: TrainState) -> TrainState:
-        return one_step(program, hparams, corpus, order, state, split=split)
+        return one_step(program, hparams, data, order, state, split=split)
 
     return lax.fori_loop(0, count, body, state)
 
@@ -109,14 +109,14 @@ _take_steps = jax.jit(take_steps, static_argnums=0, donate_argnums=4)
 def one_step(
     program: ProgramConfig,
     hparams: Hparams,
-    corpus: DeviceDataset,
+    data: DeviceDataset,
     order: jax.Array,
     state: TrainState,
     *,
     split: Sharding | None = None,
 ) -> TrainState:
     """The state's next step on the batch that is its turn."""
-    images, labels = next_batch(program, hparams, corpus, order, state)
+    images, labels = next_batch(program, hparams, data, order, state)
     if split is not None:
         images, labels = lax.with_sharding_constraint((images, labels), split)
     return train_step(program, hparams, state, images, labels)
@@ -141,7 +141,7 @@ def _step_on(
 def next_batch(
     program: ProgramConfig,
     hparams: Hparams,
-    corpus: DeviceDataset,
+    data: DeviceDataset,
     order: jax.Array,
     state: TrainState,
 ) -> tuple[jax.Array, jax.Array]:
@@ -152,9 +152,9 @@ def next_batch(
     """
     place = state.step % (len(order) // program.batch_size)
     chosen = lax.dynamic_slice_in_dim(order, place * program.batch_size, program.batch_size)
-    stored = corpus.train_images[chosen]
-    images = augmented(program, hparams, state.step, stored, corpus.mean, corpus.std)
-    return images, corpus.train_labels[chosen]
+    stored = data.train_images[chosen]
+    images = augmented(program, hparams, state.step, stored, data.mean, data.std)
+    return images, data.train_labels[chosen]
 
 
 def augmented(
@@ -165,7 +165,7 @@ def augmented(
     mean: jax.Array,
     std: jax.Array,
 ) -> jax.Array:
-    """Stored images (uint8) as a step trains on them: cropped, normalised, flipped, by its setup.
+    """Stored images (uint8) as a step trains on them: cropped, normalised and flipped.
 
     What is drawn is a function of (seed, step) and of the place in the batch.
     """

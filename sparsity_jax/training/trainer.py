@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sparsity_jax.distributed import determinism
 from sparsity_jax.distributed.preemption import Interrupted, deferring
 from sparsity_jax.distributed.processes import stop_elsewhere, sync_stop, this_process
 from sparsity_jax.errors import UserError
@@ -78,7 +79,13 @@ class TrainOptions:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> TrainOptions:
-        """Take them from a resolved config."""
+        """Take them from a resolved config.
+
+        Raises:
+          UserError: the config asks for deterministic kernels, and this process cannot have them.
+        """
+        if config["deterministic"]:
+            determinism.check()
         return cls(**{field.name: config[field.name] for field in dataclasses.fields(cls)})
 
     def mapping(self, runs: Sequence[Run]) -> MemberMapping:

@@ -65,7 +65,7 @@ def compiled(network: str, mapping: str, members: int, device: Any) -> tuple[str
     here = SingleDeviceSharding(device)
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here),
-        (stack(own), orders, state, work.corpus, np.int32(1)),
+        (stack(own), orders, state, work.data, np.int32(1)),
     )
     program: Any = _compiled(work.program, MemberMapping(mapping))
     with mock.patch.object(jax, "default_backend", return_value="gpu"):

@@ -48,7 +48,7 @@ def gpu_population(terms: Terms, _: Found, *, network: str, size: int) -> Row:
     work = terms.work(network, images=50_000)
     members = seeded(max(2, size // 4) if terms.quick else size)
     with torch_process(terms.torch_python) as torch:
-        peers = torch.columns(work.program.plan, images=work.corpus.train_size)
+        peers = torch.columns(work.program.plan, images=work.data.train_size)
         columns = {SINGLE_PROCESS: alone(work, members[0]), COMPILED: peers[COMPILED]}
         columns |= {name: together(work, members, MemberMapping(name)) for name in MAPPINGS}
         needs = {"unroll": _UNROLLED_SECONDS * len(members)}

@@ -33,7 +33,7 @@ def _step(
     work = terms.work(network, images=images)
     with torch_process(terms.torch_python) as torch:
         columns = {OURS: alone(work, seeded(1)[0])}
-        columns |= torch.columns(work.program.plan, images=work.corpus.train_size)
+        columns |= torch.columns(work.program.plan, images=work.data.train_size)
         found = in_rounds(columns, **terms.pace, deadline=terms.deadline)
     row = compared(found, ours=OURS, peers=[EAGER, COMPILED], goals=goals, rate=rate)
     row.details = [torch.version] if torch.version else []

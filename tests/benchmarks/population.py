@@ -37,12 +37,12 @@ STEPS = 10
 
 def same_bits(work: Workload, members: Sequence[Hparams], mapping: MemberMapping) -> bool:
     """Whether the members' states are those of the runs alone."""
-    state, corpus = fresh(work, members), work.corpus
+    state, data = fresh(work, members), work.data
     hparams = stack(members)
-    grouped = train_population(work.program, hparams, corpus, state, until=STEPS, mapping=mapping)
+    grouped = train_population(work.program, hparams, data, state, until=STEPS, mapping=mapping)
     single = stack(
         [
-            train_steps(work.program, own, corpus, init_state(work.program, own), until=STEPS)
+            train_steps(work.program, own, data, init_state(work.program, own), until=STEPS)
             for own in members
         ]
     )

@@ -70,9 +70,9 @@ def count(plan: Plan, batch: int) -> Counted:
 
 def counted_by_xla(work: Workload, own: Hparams) -> Counted:
     """What XLA says of the compiled step (products that it rewrites or calls out may differ)."""
-    program, corpus = work.program, work.corpus
+    program, data = work.program, work.data
     images = jnp.zeros((program.batch_size, *program.plan.input_shape), jnp.float32)
-    arguments = own, init_state(program, own), images, corpus.train_labels[: program.batch_size]
+    arguments = own, init_state(program, own), images, data.train_labels[: program.batch_size]
     step = jax.jit(functools.partial(train_step, program)).lower(*arguments).compile()
     found: Any = step.cost_analysis() or {}
     found = found[0] if isinstance(found, list) else found

@@ -47,8 +47,8 @@ class PlainNet(nn.Module):
 
 def plain_jax(work: Workload) -> Column:
     """nn.Conv, nn.max_pool, nn.BatchNorm, optax; one jitted, donated step per call."""
-    net, y = PlainNet(work.program.plan), work.corpus.train_labels[:BATCH]
-    x = work.corpus.train_images[:BATCH].astype(jnp.float32) / 255
+    net, y = PlainNet(work.program.plan), work.data.train_labels[:BATCH]
+    x = work.data.train_images[:BATCH].astype(jnp.float32) / 255
     rule = optax.chain(optax.add_decayed_weights(1e-3), optax.adam(1e-3, b2=0.99))
     variables = net.init(jax.random.key(0), x)
     state = variables["params"], variables["batch_stats"], rule.init(variables["params"])

@@ -214,12 +214,12 @@ def resident() -> None:
     images = rng.integers(0, 256, (50_000, 32, 32, 3), dtype=np.uint8)
     labels = rng.integers(0, 10, 50_000, dtype=np.int32)
     names = tuple("abcdefghij")
-    corpus = DeviceDataset.of(Dataset("noise", images, labels, images[:9], labels[:9], names))
+    data = DeviceDataset.of(Dataset("noise", images, labels, images[:9], labels[:9], names))
     hparams = Hparams(*map(jnp.float32, (1e-3, 1e-4, 1, 1, 0)), seed=jnp.uint32(0))
     for width in ("0.25", "64-1x"):
         plan = make_plan("BasicNet", classes=10, input_shape=(32, 32, 3), width=width)
         program = ProgramConfig(plan, "adam", "l2", "schedule", 40, (), True)
-        step, choose, reorder = step_seconds(program, hparams, corpus)
+        step, choose, reorder = step_seconds(program, hparams, data)
         share = 100 * (choose + reorder / 1250) / step
         print(
             f"BasicNet {width}: step {1e3 * step:.1f} ms, choosing its batch {1e3 * choose:.3f} ms,"
@@ -228,16 +228,16 @@ def resident() -> None:
 
 
 def step_seconds(
-    program: ProgramConfig, hparams: Hparams, corpus: DeviceDataset
+    program: ProgramConfig, hparams: Hparams, data: DeviceDataset
 ) -> tuple[float, float, float]:
     """Seconds of a whole step, of gathering a batch, of an epoch's order."""
-    state = train_steps(program, hparams, corpus, init_state(program, hparams), until=3)
+    state = train_steps(program, hparams, data, init_state(program, hparams), until=3)
     began = time.perf_counter()
-    train_steps(program, hparams, corpus, state, until=23)
+    train_steps(program, hparams, data, state, until=23)
     step = (time.perf_counter() - began) / 20
     indices = epoch_order(hparams, 0, size=50_000)
     gather = jax.jit(
-        lambda start: corpus.train_images[jax.lax.dynamic_slice(indices, (start,), (40,))]
+        lambda start: data.train_images[jax.lax.dynamic_slice(indices, (start,), (40,))]
     )
     return step, seconds(lambda: gather(3)), seconds(lambda: epoch_order(hparams, 1, size=50_000))
 

@@ -36,7 +36,7 @@ class Workload:
     """A program and the data that it trains on."""
 
     program: ProgramConfig
-    corpus: DeviceDataset
+    data: DeviceDataset
 
 
 def plan_of(network: str) -> Plan:
@@ -53,9 +53,9 @@ def make_workload(plan: Plan, *, images: int, program: ProgramConfig | None = No
     pixels = rng.integers(0, 256, (images, *plan.input_shape), np.uint8)
     labels = rng.integers(0, plan.classes, images).astype(np.int32)
     half = np.full(plan.input_shape[2], 0.5, np.float32)
-    corpus = DeviceDataset(*map(jnp.asarray, (pixels, labels, pixels[:1], labels[:1], half, half)))
+    data = DeviceDataset(*map(jnp.asarray, (pixels, labels, pixels[:1], labels[:1], half, half)))
     own = ProgramConfig(plan, "adam", "l2", "schedule", BATCH, (), flip=False)
-    return Workload(program or own, corpus)
+    return Workload(program or own, data)
 
 
 def quick_start(seeds: int) -> tuple[Workload, list[Hparams]]:
@@ -68,9 +68,9 @@ def quick_start(seeds: int) -> tuple[Workload, list[Hparams]]:
     images = rng.integers(0, 256, shape, np.uint8)
     labels = rng.integers(0, 10, len(images)).astype(np.int32)
     noise = Dataset("noise", images, labels, images[:40], labels[:40], tuple("0123456789"))
-    corpus = DeviceDataset.of(noise)
-    jobs = [make_run(run, noise, corpus, Path()) for run in expand(config)]
-    return Workload(jobs[0].program, corpus), [job.hparams for job in jobs]
+    data = DeviceDataset.of(noise)
+    jobs = [make_run(run, noise, data, Path()) for run in expand(config)]
+    return Workload(jobs[0].program, data), [job.hparams for job in jobs]
 
 
 def seeded(count: int) -> list[Hparams]:
@@ -92,7 +92,7 @@ def one_after_the_other(work: Workload, members: Sequence[Hparams]) -> Column:
     def steps(count: int) -> None:
         for i, own in enumerate(members):
             until = int(states[i].step) + count
-            states[i] = train_steps(work.program, own, work.corpus, states[i], until=until)
+            states[i] = train_steps(work.program, own, work.data, states[i], until=until)
 
     return timed(steps)
 
@@ -106,7 +106,7 @@ def together(work: Workload, members: Sequence[Hparams], mapping: MemberMapping)
         begun = state or fresh(work, members)
         until = int(begun.step[0]) + count
         state = train_population(
-            work.program, hparams, work.corpus, begun, until=until, mapping=mapping
+            work.program, hparams, work.data, begun, until=until, mapping=mapping
         )
 
     return timed(steps)

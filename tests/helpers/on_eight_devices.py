@@ -30,13 +30,13 @@ def main() -> None:
     images = rng.integers(0, 256, (40, 8, 8, 1), np.uint8)
     labels = rng.integers(0, 3, 40).astype(np.int32)
     half = np.full(1, 0.5, np.float32)
-    corpus = DeviceDataset(*map(jnp.asarray, (images, labels, images, labels, half, half)))
+    data = DeviceDataset(*map(jnp.asarray, (images, labels, images, labels, half, half)))
     members = [hparams(seed, strength=10.0**-seed) for seed in range(16)]
     own = stack(members)
 
     def trained(mapping: MemberMapping):
         state = stack([init_state(SETUP, each) for each in members])
-        there = on_devices(corpus, mapping)
+        there = on_devices(data, mapping)
         for step in (3, 8):
             state = train_population(SETUP, own, there, state, until=step, mapping=mapping)
         return state
@@ -45,7 +45,7 @@ def main() -> None:
     sharded = MemberMapping("map", "shard_map", 8)
     split, mapped = trained(sharded), trained(MemberMapping("map", "pmap", 8))
     orders = _orders(own, 0, size=40)
-    arguments = own, orders, split, on_devices(corpus, sharded), 2
+    arguments = own, orders, split, on_devices(data, sharded), 2
     hlo = _compiled(SETUP, sharded).lower(*arguments).compile().as_text()
     found = {
         "devices": jax.device_count(),

@@ -31,11 +31,11 @@ def dataset(toy) -> Dataset:
 
 
 @pytest.fixture(scope="session")
-def corpus(dataset) -> DeviceDataset:
+def data(dataset) -> DeviceDataset:
     return DeviceDataset.of(dataset)
 
 
 @pytest.fixture
-def with_setup():
-    """The tiny setup with some fields changed."""
+def with_program():
+    """The tiny program with some fields changed."""
     return lambda **changes: dataclasses.replace(SETUP, **changes)

@@ -38,12 +38,12 @@ def same(left, right):
 
 
 @pytest.mark.parametrize("augment", ["flip", "crop", "resized_crop"])
-def test_streaming_changes_nothing(with_setup, dataset, stream, augment, monkeypatch):
+def test_streaming_changes_nothing(with_program, dataset, stream, augment, monkeypatch):
     monkeypatch.setattr(module, "ORDER_LENGTH", 45 * 2)  # the third epoch asks for more
-    program = with_setup(augment=augment)
+    program = with_program(augment=augment)
     if augment != "flip":
         plan = program.plan
-        program = with_setup(
+        program = with_program(
             augment=augment, plan=type(plan)(**{**vars(plan), "input_shape": (7, 7, 1)})
         )
     on_device = train_steps(
@@ -55,8 +55,8 @@ def test_streaming_changes_nothing(with_setup, dataset, stream, augment, monkeyp
     same(on_device, state)
 
 
-def labels_of(corpus, program, start, stop, seed=0):
-    batches = corpus.batches(program, hparams(seed), start=start, stop=stop)
+def labels_of(data, program, start, stop, seed=0):
+    batches = data.batches(program, hparams(seed), start=start, stop=stop)
     return [np.asarray(images).sum((1, 2, 3)).tolist() for images, _ in batches]
 
 
@@ -110,21 +110,21 @@ class Noise:
 
 def main(first):
     plan = Plan("tiny", (Conv(4, pool=True), Conv(6)), (8, 8, 1), "global", (5,), 3)
-    setup = ProgramConfig(plan, "adam", "l2", "schedule", 8, (), True)
+    program = ProgramConfig(plan, "adam", "l2", "schedule", 8, (), True)
     one = np.ones(1, np.float32)
     stream = Stream("n", Noise(), Noise(), ("a", "b", "c"), (8, 8, 1), one, one, workers=1)
-    hypers = Hparams(*map(jnp.float32, (1e-3, 1e-4, 1, 1, 0)), seed=jnp.uint32(5))
-    corpus = StreamingDataset(stream)
-    for images, labels in corpus.batches(setup, hypers, start=first, stop=9):
+    own = Hparams(*map(jnp.float32, (1e-3, 1e-4, 1, 1, 0)), seed=jnp.uint32(5))
+    data = StreamingDataset(stream)
+    for images, labels in data.batches(program, own, start=first, stop=9):
         content = np.asarray(images).tobytes() + np.asarray(labels).tobytes()
         print(hashlib.sha256(content).hexdigest())
-    corpus.close()
+    data.close()
 """
 
 
 def test_scores_of_a_stream_are_those_of_arrays(program, dataset, stream):
     state = init_state(program, hparams())
-    corpus = DeviceDataset.of(dataset)
+    data = DeviceDataset.of(dataset)
     scores = [
         evaluate(
             program.plan,
@@ -135,14 +135,14 @@ def test_scores_of_a_stream_are_those_of_arrays(program, dataset, stream):
             std=each.std,
             batch_size=5,
         )
-        for each in (corpus, stream)
+        for each in (data, stream)
     ]
     assert scores[0].error == scores[1].error
     assert scores[0].loss == pytest.approx(scores[1].loss, rel=1e-6)
 
 
 def test_larger_images_are_tested_at_their_centre(program, dataset):
-    state, corpus = init_state(program, hparams()), DeviceDataset.of(dataset)
+    state, data = init_state(program, hparams()), DeviceDataset.of(dataset)
     wide = np.pad(dataset.test_images, [(0, 0), (3, 3), (2, 2), (0, 0)])
     assert (centre_crop(wide, (8, 8)) == dataset.test_images).all()
     a, b = (
@@ -151,8 +151,8 @@ def test_larger_images_are_tested_at_their_centre(program, dataset):
             state.variables,
             images,
             dataset.test_labels,
-            mean=corpus.mean,
-            std=corpus.std,
+            mean=data.mean,
+            std=data.std,
         )
         for images in (dataset.test_images, wide)
     )

@@ -50,7 +50,7 @@ MEMBERS = [hparams(0), hparams(1), hparams(0, strength=0.1), hparams(7, rate=1e-
 
 
 @pytest.fixture(scope="module")
-def corpus() -> DeviceDataset:
+def data() -> DeviceDataset:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (40, 8, 8, 1), np.uint8)
     labels = rng.integers(0, 3, 40).astype(np.int32)
@@ -59,15 +59,15 @@ def corpus() -> DeviceDataset:
 
 
 @pytest.fixture(scope="module")
-def alone(corpus: DeviceDataset) -> list:
+def alone(data: DeviceDataset) -> list:
     """Each member trained by itself."""
-    return [train_steps(SETUP, own, corpus, init_state(SETUP, own), until=12) for own in MEMBERS]
+    return [train_steps(SETUP, own, data, init_state(SETUP, own), until=12) for own in MEMBERS]
 
 
-def together(corpus: DeviceDataset, members: list, mapping: MemberMapping, *, until: int = 12):
+def together(data: DeviceDataset, members: list, mapping: MemberMapping, *, until: int = 12):
     state = stack([init_state(SETUP, own) for own in members])
     for step in (5, until):  # 5 steps an epoch: the second call spans two epochs
-        state = train_population(SETUP, stack(members), corpus, state, until=step, mapping=mapping)
+        state = train_population(SETUP, stack(members), data, state, until=step, mapping=mapping)
     return state
 
 
@@ -77,13 +77,13 @@ def same(a, b) -> bool:
 
 
 @pytest.mark.parametrize("mapping", ["unroll", "map"])
-def test_members_are_bit_for_bit_the_runs_alone(corpus, alone, mapping):
-    state = together(corpus, MEMBERS, MemberMapping(mapping))
+def test_members_are_bit_for_bit_the_runs_alone(data, alone, mapping):
+    state = together(data, MEMBERS, MemberMapping(mapping))
     assert all(same(member(state, i), own) for i, own in enumerate(alone))
 
 
-def test_batched_members_are_the_runs_alone_up_to_rounding(corpus, alone):
-    state = together(corpus, MEMBERS, MemberMapping("vmap"))
+def test_batched_members_are_the_runs_alone_up_to_rounding(data, alone):
+    state = together(data, MEMBERS, MemberMapping("vmap"))
     for i, own in enumerate(alone):
         for got, expected in zip(
             jax.tree.leaves(member(state, i).variables), jax.tree.leaves(own.variables), strict=True
@@ -92,10 +92,10 @@ def test_batched_members_are_the_runs_alone_up_to_rounding(corpus, alone):
 
 
 @pytest.mark.parametrize("mapping", ["unroll", "vmap", "map"])
-def test_neither_place_nor_a_diverging_neighbour_changes_a_member(corpus, mapping):
-    usual = together(corpus, MEMBERS, MemberMapping(mapping))
+def test_neither_place_nor_a_diverging_neighbour_changes_a_member(data, mapping):
+    usual = together(data, MEMBERS, MemberMapping(mapping))
     wild = [hparams(3, rate=1e30), *MEMBERS[:2][::-1], MEMBERS[3]]
-    mixed = together(corpus, wild, MemberMapping(mapping))
+    mixed = together(data, wild, MemberMapping(mapping))
     assert not np.isfinite(np.asarray(mixed.loss_sum[0]))
     assert [same(member(mixed, i), member(usual, j)) for i, j in ((1, 1), (2, 0), (3, 3))] == [
         True
@@ -103,15 +103,15 @@ def test_neither_place_nor_a_diverging_neighbour_changes_a_member(corpus, mappin
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_devices_that_split_the_batch_are_one_device_up_to_rounding(corpus, streams):
+def test_devices_that_split_the_batch_are_one_device_up_to_rounding(data, streams):
     """BatchNorm's statistics too: they are those of the whole batch."""
     mapping = split_batch(SETUP.batch_size)
     assert mapping.devices == 4  # as conftest has them
     own = stack(MEMBERS[:1])
     state = on_devices(stack([init_state(SETUP, MEMBERS[0])]), mapping)
-    images, labels = np.asarray(corpus.train_images), np.asarray(corpus.train_labels)
+    images, labels = np.asarray(data.train_images), np.asarray(data.train_labels)
     toy = Dataset("toy", images, labels, images, labels, ("a", "b", "c"))
-    exact = dataclasses.replace(corpus, mean=jnp.array(toy.mean), std=jnp.array(toy.std))
+    exact = dataclasses.replace(data, mean=jnp.array(toy.mean), std=jnp.array(toy.std))
     there = StreamingDataset(Stream.of(toy)) if streams else on_devices(exact, mapping)
     state = train_population(SETUP, own, there, state, until=12, mapping=mapping)
     alone = train_steps(SETUP, MEMBERS[0], exact, init_state(SETUP, MEMBERS[0]), until=12)
@@ -127,11 +127,11 @@ def test_a_batch_that_no_two_devices_divide_stays_on_one():
     assert split_batch(6).devices == 3
 
 
-def test_strengths_rates_and_seeds_share_one_program(corpus):
+def test_strengths_rates_and_seeds_share_one_program(data):
     _compiled.cache_clear()
     mapping = MemberMapping("map")
-    together(corpus, MEMBERS[:2], mapping)
-    together(corpus, MEMBERS[2:], mapping)
+    together(data, MEMBERS[:2], mapping)
+    together(data, MEMBERS[2:], mapping)
     assert _compiled.cache_info().misses == 1
     assert _compiled(SETUP, mapping)._cache_size() == 1
 
@@ -151,10 +151,10 @@ def test_the_memory_estimate_is_above_the_compilers_account_but_not_by_much(widt
     own = stack([hparams(seed) for seed in range(members)])
     shapes = jax.eval_shape(jax.vmap(lambda each: init_state(program, each)), own)
     some = np.zeros((80, side, side, 1), np.uint8), np.zeros(80, np.int32)
-    corpus = DeviceDataset(*some, *some, np.ones(1, np.float32), np.ones(1, np.float32))
+    data = DeviceDataset(*some, *some, np.ones(1, np.float32), np.ones(1, np.float32))
     orders = np.zeros((members, 80), np.int32)
     compiled = (
-        _compiled(program, MemberMapping("unroll")).lower(own, orders, shapes, corpus, 3).compile()
+        _compiled(program, MemberMapping("unroll")).lower(own, orders, shapes, data, 3).compile()
     )
     account = compiled.memory_analysis()
     needed = account.temp_size_in_bytes + account.output_size_in_bytes

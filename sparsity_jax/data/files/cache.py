@@ -1,5 +1,6 @@
 """Cache of a decoded data set: one npz file, whole and verified, or not used at all."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -7,6 +8,7 @@ import os
 import secrets
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -84,18 +86,34 @@ def write_cache(path: Path, dataset: Dataset) -> None:
     header = {"format": _FORMAT, "about": about, "digest": _digest(about, arrays)}
     packed = np.frombuffer(json.dumps(header).encode(), np.uint8)
     check_writable(path.parent)
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("xb") as file:
+        with replacing(path) as file:
             np.savez(file, header=packed, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
     except OSError as error:
         raise UserError(
             f"cannot write cache {path}: {error.strerror or error}; name a folder with at least"
             f" {_megabytes(arrays)} MB free (data_dir, or the variable SPARSITY_JAX_DATA)"
         ) from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of `path` once it is whole and on the disk.
+
+    Raises:
+        OSError: it cannot be written; what stood there is as it was.
+
+    Example:
+        >>> with replacing(Path("moments.json")) as file:  # doctest: +SKIP
+        ...     file.write(b"[0.5, 0.25]")
+    """
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

@@ -1,8 +1,6 @@
 """Streams of prepared TFDS sets: records by index, decoded one by one where asked for."""
 
 import json
-import os
-import secrets
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from sparsity_jax.data.dataset import histograms, moments_of
-from sparsity_jax.data.files.cache import check_writable
+from sparsity_jax.data.files.cache import check_writable, replacing
 from sparsity_jax.data.files.decode import decode
 from sparsity_jax.data.stream import RandomAccessSource, Stream, default_workers, read
 from sparsity_jax.errors import UserError
@@ -154,14 +152,11 @@ def _kept(cache: Path, make: Callable[[], Sequence[np.ndarray]]) -> list[list[fl
         pass
     check_writable(cache.parent)
     made = [values.tolist() for values in make()]
-    part = cache.with_name(f"{cache.name}.{secrets.token_hex(4)}.part")
     try:
-        part.write_text(json.dumps([cache.name, *made]))
-        os.replace(part, cache)
+        with replacing(cache) as file:
+            file.write(json.dumps([cache.name, *made]).encode())
     except OSError as error:
         raise UserError(f"cannot write {cache}: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
     return made
 
 
