@@ -86,4 +86,5 @@ def _trained_row(trained: TrainedRun) -> RunResult:
         layers=tuple(last.layers.values()),
         seconds=trained.seconds,
         train_macs_pct=train_macs_pct(trained.run.program.plan, trained.cuts, steps=last.step),
+        scale=config.scale,
     )

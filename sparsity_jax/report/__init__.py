@@ -10,9 +10,10 @@ from pathlib import Path
 from sparsity_jax.report import loading, tables
 from sparsity_jax.report.figures import registry
 from sparsity_jax.report.page.page import page as html_page
-from sparsity_jax.report.paper import claims, compare
+from sparsity_jax.report.paper import joined
 from sparsity_jax.report.paper import paper_tables as papers
 from sparsity_jax.report.paper.claims import check as check_claims
+from sparsity_jax.report.paper.length import banner
 from sparsity_jax.storage.io import write_atomically
 
 __all__ = ["build", "check_claims", "paper_table", "table"]
@@ -21,8 +22,9 @@ __all__ = ["build", "check_claims", "paper_table", "table"]
 def build(folder: Path) -> Path:
     """Write `figures/*.png`, `figures/*.pdf` and `report.html` from the workdir's files alone.
 
-    `claims.json` says which statements of the paper the runs bear out. `compare.csv` and
-    `tables/tableN.{txt,md,tex,html}` are added when some of the runs stand in the paper's tables.
+    `claims.json` says which statements of the paper the runs bear out, `compare.csv` how far their
+    numbers are from the published ones; it has a header alone where the paper published none of
+    them. `tables/tableN.{txt,md,tex,html}` are added for the tables that some of the runs stand in.
 
     Building twice gives the same page. Missing pieces (no history, no measure, a run that
     diverged) leave out what would show them; a damaged file is named on the page.
@@ -43,10 +45,7 @@ def build(folder: Path) -> Path:
             registry.write(made, folder / "figures")
             rendered.append(made)
         registry.remove_stale(folder / "figures", rendered)
-        _write_comparison(folder / "compare.csv", records)
-        papers.write_tables(folder / "tables", records)
-        checked = claims.check_records(records)
-        write_atomically(folder / "claims.json", claims.encode(checked).encode())
+        joined.write(folder, records)
         path = folder / "report.html"
         write_atomically(path, html_page(records, rendered).encode())
     return path
@@ -63,19 +62,10 @@ def _collecting_rarely() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _write_comparison(path: Path, records: loading.Records) -> None:
-    """Write `compare.csv` when any run here is one that the paper published."""
-    comparisons = compare.compare(records.rows, scale=records.scale)
-    if any(item.group for item in comparisons):
-        write_atomically(path, compare.encode(comparisons).encode())
-    else:
-        path.unlink(missing_ok=True)
-
-
 def table(folder: Path) -> str:
     """The result table of a workdir as text for a terminal."""
     records = loading.load(folder)
-    return tables.text(records.rows, records.pruned)
+    return tables.text(records.rows, records.pruned, length=banner(records))
 
 
 def paper_table(source: Path | loading.Records, number: str) -> papers.PaperTable:

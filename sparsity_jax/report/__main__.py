@@ -1,7 +1,11 @@
 """Reports from files that are there already, without training.
 
-python -m sparsity_jax.report WORKDIR [WORKDIR ...]   make the reports again, print the tables
-python -m sparsity_jax.report COMMAND --help          one of the commands below
+python -m sparsity_jax.report PATH [PATH ...] [--out DIR] [--json]
+    PATH is a workdir or a results.csv, of another machine too: print their tables, and what the
+    paper's claims and published numbers say of all their runs together; a run that stands in two
+    of them counts once. Reports of workdirs are made again, unless --out or --json is given.
+python -m sparsity_jax.report COMMAND --help
+    one of the commands below
 """
 
 from __future__ import annotations
@@ -16,22 +20,68 @@ from typing import NoReturn
 
 from sparsity_jax import report
 from sparsity_jax.errors import UserError
+from sparsity_jax.report import tables
 from sparsity_jax.report.figures import numbered
-from sparsity_jax.report.paper import calibration, candidates
+from sparsity_jax.report.paper import calibration, candidates, joined
+from sparsity_jax.report.paper.length import banner
+from sparsity_jax.report.paper.terminal import paper_text
 from sparsity_jax.storage.config_record import read_config
 from sparsity_jax.storage.results import read_results
 
 PROGRAM = "python -m sparsity_jax.report"
 
 
-def rebuild(arguments: Sequence[str]) -> None:
-    """Make the reports of workdirs again and print their tables."""
-    parser = _parser("", rebuild)
-    parser.add_argument("workdir", nargs="+", type=Path, metavar="WORKDIR")
-    workdirs = [_workdir(path) for path in parser.parse_args(arguments).workdir]
-    for workdir in workdirs:
-        page = report.build(workdir)
-        print(f"{report.table(workdir)}\n{page}")
+def judge(arguments: Sequence[str]) -> None:
+    """Print tables, the paper's claims and the comparison; make the workdirs' reports again."""
+    parser = _parser("", judge)
+    parser.add_argument(
+        "path", nargs="+", type=Path, metavar="PATH", help="a workdir, or a results.csv of any name"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write claims.json, compare.csv and tables/ of all paths together; make no report",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print claims and comparison of all paths together as JSON; make no report",
+    )
+    options = parser.parse_args(arguments)
+    sources = joined.read_sources(options.path)
+    together = joined.join(sources)
+    if options.out:
+        _writable(options.out, sources)
+        joined.write(options.out, together.records)
+    for note in together.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if options.json:
+        sys.stdout.write(joined.as_json(together.records))
+        return
+    for source in sources:
+        print(_table(source, build=source.is_workdir and not options.out))
+    print(f"\n{paper_text(together.records)}")
+    if options.out:
+        print(f"\n{options.out}")
+
+
+def _table(source: joined.Source, *, build: bool) -> str:
+    """A source's table of results, above the page that is made again of a workdir."""
+    shown = tables.text(source.records.rows, source.records.pruned, length=banner(source.records))
+    return f"{shown}\n{report.build(source.path) if build else source.path}"
+
+
+def _writable(out: Path, sources: Sequence[joined.Source]) -> None:
+    """Refuse a place for the files of all paths together that holds something else.
+
+    Raises:
+      UserError: it is a file, or one of the workdirs that are read.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is not a folder")
+    if (out / "config.json").exists() or out.resolve() in {s.path.resolve() for s in sources}:
+        raise UserError(f"--out {out} is a workdir, whose own claims would be lost; give another")
 
 
 def calibrate(arguments: Sequence[str]) -> None:
@@ -61,7 +111,7 @@ def figure(arguments: Sequence[str]) -> None:
     print(f"{path}\n{caption}")
 
 
-# The first argument -> what it runs; anything else is a workdir. The docstrings are the help.
+# The first argument -> what it runs; anything else is a path. The docstrings are the help.
 COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "calibration": calibrate,
     "figure": figure,
@@ -72,7 +122,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code: 0, or 2 for wrong input or a bad disk."""
     name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     try:
-        COMMANDS[name](rest) if name in COMMANDS else rebuild(arguments)
+        COMMANDS[name](rest) if name in COMMANDS else judge(arguments)
         sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -35,12 +35,20 @@ PRUNED = (
     ("filters %", "features_pruned_pct", 1, "filters removed, percent of all"),
     ("params %", "params_pruned_pct", 1, "convolution weights removed, percent of all"),
     ("zeroed %", "masked_test_error", 2, "test error with the inactive filters set to zero"),
+    (
+        "zeroed act %",
+        "masked_act_error",
+        2,
+        "test error with the filters inactive by activation set to zero",
+    ),
     ("removed %", "pruned_test_error", 2, "test error with the inactive filters taken out"),
 )
 NOTE = (
     "error: on the test set. by gamma, by act: inactive filters. filters, params: pruned.\n"
     "zeroed, removed: test error with the inactive filters set to zero, and taken out."
 )
+NOTE_ACT = "zeroed act: test error with the filters inactive by activation set to zero."
+IN_PRUNED = ("masked_test_error", "masked_act_error")  # columns that come from pruned.json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,11 +129,16 @@ def result_table(
 
     Args:
       rows: rows of results.csv.
-      pruned: run -> its pruned.json, where the error after zeroing comes from.
+      pruned: run -> its pruned.json, where the errors after zeroing come from; one that no run has
+        is no column.
       pruning: whether to show what was pruned; a page has a table of its own for it.
     """
     gathered = groups(rows)
-    shown = (*MEASURED, *(PRUNED if pruning else ()))
+    shown = [
+        each
+        for each in (*MEASURED, *(PRUNED if pruning else ()))
+        if each[1] not in IN_PRUNED or _known(each[1], pruned or {})
+    ]
     several = [Column("n", help="finished runs, which differ in their seed alone")]
     statuses = {row.status for row in rows} - {"finished"}  # said only where there is another
     columns = (
@@ -159,11 +172,25 @@ def _line(group: Group, pruned: Mapping[str, PrunedRecord]) -> dict[str, Cell]:
     }
 
 
-def text(rows: Sequence[RunResult], pruned: Mapping[str, PrunedRecord] | None = None) -> str:
-    """The result table for a terminal, under what its runs share and above what titles mean."""
+def text(
+    rows: Sequence[RunResult],
+    pruned: Mapping[str, PrunedRecord] | None = None,
+    *,
+    length: str = "",
+) -> str:
+    """The result table for a terminal, under what its runs share and above what titles mean.
+
+    Args:
+      rows: rows of results.csv.
+      pruned: run -> its pruned.json.
+      length: of the runs where it is not the paper's, such as 'shortened to 12 %'.
+    """
     if not rows:
         return "no runs yet"
-    return "\n".join([shared_text(rows), as_text(result_table(rows, pruned)), NOTE])
+    said = [f"These runs are {length} of full length: no number is judged."] if length else []
+    made = result_table(rows, pruned)
+    notes = [NOTE, *([NOTE_ACT] if "zeroed act %" in made.titles else [])]
+    return "\n".join([shared_text(rows), *said, as_text(made), *notes])
 
 
 def as_text(made: Table) -> str:
@@ -196,10 +223,14 @@ def _whole(cell: Cell) -> str:
 
 
 def _spread(group: Group, column: str, pruned: Mapping[str, PrunedRecord]) -> Spread:
-    if column != "masked_test_error":
+    if column not in IN_PRUNED:
         return group.spread(column)
     runs = [row.run for row in group.finished]
-    return spread([pruned[run].masked_test_error for run in runs if run in pruned])
+    return spread([getattr(pruned[run], column) for run in runs if run in pruned])
+
+
+def _known(column: str, pruned: Mapping[str, PrunedRecord]) -> bool:
+    return any(not math.isnan(getattr(record, column)) for record in pruned.values())
 
 
 def _spread_cell(value: Spread, decimals: int) -> Cell:

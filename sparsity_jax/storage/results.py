@@ -46,8 +46,9 @@ AFTER_LAYERS = (
     "pruned_top5_error",
     "seconds",
     "train_macs_pct",
+    "scale",
 )
-LATER = ("train_macs_pct",)  # columns that files of earlier versions lack
+LATER = ("train_macs_pct", "scale")  # columns that files of earlier versions lack
 _TEXT = ("run", "dataset", "network", "optimizer", "regularizer", "variant", "status")
 _WHOLE = ("batch_size", "seed", "steps")
 _DECIMALS = {"train_loss": 4, "test_loss": 4, "seconds": 1}
@@ -59,6 +60,7 @@ class RunResult:
 
     `layers` holds the sparsity by gamma of C1 ... CN; `features_pruned` is None before pruning.
     `train_macs_pct` are the multiply-adds spent on training, in percent of the uncut network's.
+    `scale` is the config's: below 1, the run was shortened.
 
     Example:
       >>> row = RunResult(run="adam_l2_1e-03_b40_seed0", dataset="renderings", network="BasicNet",
@@ -93,6 +95,7 @@ class RunResult:
     pruned_top5_error: float = math.nan
     seconds: float = math.nan
     train_macs_pct: float = math.nan
+    scale: float = math.nan
 
 
 def columns(rows: Iterable[RunResult]) -> tuple[str, ...]:
@@ -129,24 +132,33 @@ def encode_results(rows: Sequence[RunResult]) -> str:
     return text.getvalue()
 
 
-def decode_results(text: str) -> list[RunResult]:
+def decode_results(text: str, name: str = "results.csv") -> list[RunResult]:
     """Read the rows in the text of a `results.csv`.
 
+    Args:
+      text: of the file.
+      name: of the file, for errors.
+
     Raises:
-      UserError: a column is missing or a cell cannot be read; names it.
+      UserError: a column is missing, a line is cut off or a cell cannot be read; names it.
     """
     reader = csv.DictReader(io.StringIO(text, newline=""))
     present = reader.fieldnames or ()
+    if not text.strip():
+        raise UserError(f"{name} is empty")
     needed = [name for name in (*BEFORE_LAYERS, *AFTER_LAYERS) if name not in LATER]
     missing = [name for name in needed if name not in present]
     if missing:
-        raise UserError(f"results.csv lacks the columns {', '.join(missing)}")
+        raise UserError(f"{name} lacks the columns {', '.join(missing)}")
     rows = []
     for cells in reader:
+        place = f"{name}, line {reader.line_num}"
+        if None in cells or None in cells.values():
+            raise UserError(f"{place}: not as many cells as there are columns; the file is damaged")
         try:
             rows.append(decode_row(cells))
         except (ValueError, TypeError) as error:
-            raise UserError(f"results.csv, line {reader.line_num}: {error}") from None
+            raise UserError(f"{place}: {error}") from None
     return rows
 
 
@@ -164,7 +176,7 @@ def read_results(path: Path) -> list[RunResult]:
     if not path.exists():
         return []
     try:
-        return decode_results(path.read_text(encoding="utf-8"))
+        return decode_results(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is damaged ({error.reason} at byte {error.start})") from None
     except csv.Error as error:
@@ -180,4 +192,6 @@ def _cell(name: str, value: str | int | float | None) -> str:
         return ""
     if name == "strength":
         return strength_text(value)
+    if name == "scale":
+        return f"{value:g}"
     return f"{value:.{_DECIMALS.get(name, 2)}f}"

@@ -176,6 +176,7 @@ def _pruned(
     kept = [max(1, int((~mask).sum())) for mask in inactive.values()]
     return PrunedRecord(
         threshold=1e-3, test_error=error, masked_test_error=error, pruned_test_error=error,
+        masked_act_error=error,
         max_logit_difference=2.4e-6, dense=_counts(filters), pruned=_counts(kept),
         layers={
             name: {"filters": n, "kept": k}

@@ -61,12 +61,14 @@ def test_candidates_are_compared_and_entered_once(screening: Path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "WORKDIR"),
-        (["nowhere"], "nowhere is not a folder"),
-        (["--what"], "WORKDIR"),
+        ([], "PATH"),
+        (["nowhere"], "there is no nowhere"),
+        (["--what"], "PATH"),
+        (["--json"], "PATH"),
         (["calibration", "--enter"], "--enter needs the workdirs"),
         (["calibration", "nowhere"], "nowhere is not a folder"),
         (["."], "neither config.json nor results.csv"),
+        (["nowhere.csv", "--json"], "there is no nowhere.csv"),
     ],
 )
 def test_wrong_input_is_one_line_and_code_two(arguments, said, capsys, tmp_path, monkeypatch):

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from sparsity_jax.report import tables
 from sparsity_jax.report.aggregate import groups, representatives, run_labels, spread
+from sparsity_jax.report.loading import load
 from sparsity_jax.report.page.html import render
+from sparsity_jax.report.page.sections import pruning_table
 from sparsity_jax.storage.results import RunResult
 
 numbers = st.lists(st.floats(0, 100), min_size=2, max_size=6)
@@ -98,6 +100,29 @@ def test_no_column_stands_twice_and_each_says_what_it_means() -> None:
     assert all(column.help for column in made.columns)
     page = tables.result_table([_row(), _row(1)], pruning=False)
     assert set(page.titles) < set(made.titles)
+
+
+def test_zeroing_by_activation_stands_beside_zeroing_by_gamma(tmp_path) -> None:
+    """In the text and on the page; older files have no such number, and the text no such column."""
+    fake_workdir.write(tmp_path, evaluations=4)
+    records = load(tmp_path)
+    run, record = next(iter(records.pruned.items()))
+    record = dataclasses.replace(record, masked_test_error=3.21, masked_act_error=4.56)
+    made = tables.result_table(records.rows, {run: record})
+    cells = dict(zip(made.titles, made.lines[0], strict=True))
+    assert (cells["zeroed %"].text, cells["zeroed act %"].text) == ("3.21", "4.56")
+    assert "zeroed act:" in tables.text(records.rows, {run: record})
+    page = pruning_table(dataclasses.replace(records, pruned={run: record}))
+    cells = dict(zip(page.titles, page.lines[0], strict=True))
+    assert (cells["error zeroed %"].text, cells["error zeroed by act %"].text) == ("3.21", "4.56")
+    older = dataclasses.replace(record, masked_act_error=math.nan)
+    assert "zeroed act" not in tables.text(records.rows, {run: older})
+
+
+def test_the_text_says_that_runs_are_shortened() -> None:
+    said = "These runs are shortened to 12 % of full length: no number is judged."
+    assert tables.text([_row()], length="shortened to 12 %").splitlines()[1] == said
+    assert "length" not in tables.text([_row()])
 
 
 def test_no_rows_say_so() -> None:

@@ -22,7 +22,7 @@ HEADER = (
     "run,dataset,network,optimizer,regularizer,strength,batch_size,variant,seed,steps,status,"
     "train_loss,test_loss,test_error,top5_error,sparsity_act,sparsity_gamma,c1,c2,"
     "features_pruned,features_pruned_pct,params_pruned_pct,pruned_test_error,pruned_top5_error,"
-    "seconds,train_macs_pct"
+    "seconds,train_macs_pct,scale"
 )
 
 percent = st.one_of(st.just(math.nan), st.integers(0, 10000).map(lambda n: n / 100))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -59,22 +60,27 @@ def comparison(records: Records) -> str:
     ran = [item for item in compared if item.group]
     if not ran:
         return ""
-    columns = (
-        Column("run", words=True),
-        Column("table", words=True, help="of the paper"),
-        Column("n", help="our finished runs, which differ in their seed alone"),
-        *(Column(title, help="published → ours (difference)") for _, title, _ in SHOWN),
-    )
     copies = {item.group.first.dataset for item in ran if item.group} & set(SAME_DATASET)
     return render(
         "comparison.html",
-        made=Table(columns, tuple(map(_line, ran))),
+        made=comparison_table(ran),
         copies=[(copy, SAME_DATASET[copy]) for copy in sorted(copies)],
         length=banner(records),
         rule=RULE,
         published=len(compared),
         absent=ABSENT[0].lower() + ABSENT[1:],
     )
+
+
+def comparison_table(ran: Sequence[RowComparison]) -> Table:
+    """A line for each published row that was run: published → ours (difference) verdict."""
+    columns = (
+        Column("run", words=True),
+        Column("table", words=True, help="of the paper"),
+        Column("n", help="our finished runs, which differ in their seed alone"),
+        *(Column(title, help="published → ours (difference)") for _, title, _ in SHOWN),
+    )
+    return Table(columns, tuple(map(_line, ran)))
 
 
 def own_tables(records: Records) -> list[Markup]:
@@ -100,6 +106,6 @@ def _cell(cell: CellComparison | None, printed: str, digits: int) -> Cell:
     return Cell(
         f"{printed} → {tables.spread_text(cell.ours, digits)}",
         abs(cell.difference),
-        note=f"({cell.difference:+.{digits}f}) {cell.verdict}",
+        note=f"({round(cell.difference, digits) + 0.0:+.{digits}f}) {cell.verdict}",
         kind=CLASSES.get(cell.verdict, ""),
     )

@@ -26,6 +26,10 @@ PRUNING = (
     Column("conv weights", help="number of convolution weights, before and after pruning"),
     Column("MACs", help="multiply-adds for one image, before and after pruning"),
     Column("error zeroed %", help="test error with the inactive filters set to zero"),
+    Column(
+        "error zeroed by act %",
+        help="test error with the filters inactive by activation set to zero",
+    ),
     Column("error removed %", help="test error with the inactive filters taken out"),
 )
 
@@ -133,7 +137,7 @@ def _pruning_cells(pruned: PrunedRecord) -> list[Cell]:
         (dense.conv_params, small.conv_params),
         (dense.macs, small.macs),
     ]
-    errors = (pruned.masked_test_error, pruned.pruned_test_error)
+    errors = (pruned.masked_test_error, pruned.masked_act_error, pruned.pruned_test_error)
     return [
         *(change(before, after, f"{before:,}", f"{after:,}") for before, after in sizes),
         *(_error(value, pruned.test_error) for value in errors),

@@ -15,7 +15,7 @@ import dataclasses
 import io
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from sparsity_jax.report.aggregate import Group, Spread
 from sparsity_jax.report.paper.length import is_full, length_text, share
@@ -39,6 +39,28 @@ TOLERANCES = {  # in points; losses and counts are relative, see `tolerance`
     "pruned_top5_error": 1.0,
 }
 RELATIVE = {"train_loss": 0.25, "test_loss": 0.25, "features_pruned": 0.2}
+IDENTITY = (
+    "table",
+    "dataset",
+    "network",
+    "optimizer",
+    "regularizer",
+    "strength",
+    "batch_size",
+    "variant",
+)
+COLUMNS = (
+    *IDENTITY,
+    "column",
+    "published",
+    "ours",
+    "std",
+    "n",
+    "difference",
+    "verdict",
+    "survivors",
+    "length",
+)
 LAYER_TOLERANCE = 6.0
 NOTHING = Spread(math.nan, math.nan, 0)
 BELOW_ONE = 0.99  # where 0 % is published
@@ -172,63 +194,37 @@ def rounding(printed: str) -> float:
 def encode(comparisons: Sequence[RowComparison]) -> str:
     """compare.csv: a line for each published number of the rows that we ran."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        (
-            "table",
-            "dataset",
-            "network",
-            "optimizer",
-            "regularizer",
-            "strength",
-            "batch_size",
-            "variant",
-            "column",
-            "published",
-            "ours",
-            "std",
-            "n",
-            "difference",
-            "verdict",
-            "survivors",
-            "length",
-        )
-    )
-    for item in comparisons:
-        if item.group is None:
-            continue
-        printed = item.published.printed
-        identity = [
-            printed[name]
-            for name in (
-                "table",
-                "dataset",
-                "network",
-                "optimizer",
-                "regularizer",
-                "strength",
-                "batch_size",
-                "variant",
-            )
-        ]
-        for cell in item.cells:
-            numbers = (cell.ours.mean, cell.ours.std, cell.difference)
-            mean, std, apart = ("" if math.isnan(value) else f"{value:.2f}" for value in numbers)
-            writer.writerow(
-                (
-                    *identity,
-                    cell.column,
-                    printed[cell.column],
-                    mean,
-                    std,
-                    cell.ours.n,
-                    apart,
-                    cell.verdict,
-                    item.survivors,
-                    item.length,
-                )
-            )
+    writer = csv.DictWriter[str](text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for line in lines(comparisons):
+        rounded = {name: _two_decimals(line[name]) for name in ("ours", "std", "difference")}
+        writer.writerow({**line, **rounded})
     return text.getvalue()
+
+
+def lines(comparisons: Sequence[RowComparison]) -> list[dict[str, Any]]:
+    """The lines of compare.csv; its numbers unrounded, NaN where there is none."""
+    return [
+        {
+            **{name: item.published.printed[name] for name in IDENTITY},
+            "column": cell.column,
+            "published": item.published.printed[cell.column],
+            "ours": cell.ours.mean,
+            "std": cell.ours.std,
+            "n": cell.ours.n,
+            "difference": cell.difference,
+            "verdict": cell.verdict,
+            "survivors": item.survivors,
+            "length": item.length,
+        }
+        for item in comparisons
+        if item.group is not None
+        for cell in item.cells
+    ]
+
+
+def _two_decimals(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}"
 
 
 def _row(item: Published, group: Group | None, scale: float) -> RowComparison:

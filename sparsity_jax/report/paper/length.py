@@ -48,14 +48,17 @@ def share(row: RunResult, scale: float = 1.0) -> float:
 
     Args:
       row: a row of results.csv; one without steps is taken to be as long as asked.
-      scale: of its config, which says how long runs are that the paper has no length for.
+      scale: of its config, for rows that do not hold their own: it says how long runs are that the
+        paper has no length for.
 
     Example:
       >>> share(RunResult("r", "CIFAR10", "BasicNet", "adam", "l2", 1e-4, 40, steps=40625))
       0.1
     """
     full = full_steps(row.dataset, row.network)
-    return row.steps / full if full and row.steps else scale
+    if full and row.steps:
+        return row.steps / full
+    return scale if math.isnan(row.scale) else row.scale
 
 
 def is_full(length: float) -> bool:

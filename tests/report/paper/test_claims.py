@@ -142,15 +142,12 @@ def test_shortened_runs_pass_and_fail_nothing(paper: list[RunResult]) -> None:
     """In the paper's world and in the other; the evidence says what it would be."""
     for rows in (paper, [turned(row) for row in paper]):
         short = [dataclasses.replace(row, steps=row.steps // 8) for row in rows]
-        found = [claim for claim in check(short) if claim.outcome in ("pass", "fail")]
-        assert {claim.claim for claim in found} <= {claim.claim for claim in SIMULATED}
+        assert {claim.outcome for claim in check(short)} <= {"shortened", "not testable"}
     by_name = {claim.claim: claim for claim in check(short)}
     evidence = by_name["Narrower networks, less sparsity"].evidence
     assert evidence.startswith("shortened to 12.5 %; would fail")
     mine = [dataclasses.replace(row, dataset="mine") for row in paper if row.dataset == "CIFAR10"]
-    assert "pass" not in {
-        c.outcome for c in check(mine, scale=0.5) if c.claim not in {s.claim for s in SIMULATED}
-    }
+    assert {c.outcome for c in check(mine, scale=0.5)} == {"shortened", "not testable"}
 
 
 def test_a_claim_of_two_halves_needs_both(paper: list[RunResult]) -> None:

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 
 from sparsity_jax.optimizers import default_learning_rate, make_optimizer
 from sparsity_jax.report.paper.claims.judging import Claim, Evidence, Finding
+from sparsity_jax.report.paper.length import is_full
+from sparsity_jax.report.paper.pairs import Point
 from sparsity_jax.sparsity.low_gradient import fading_gradients, simulate
 
 # Standard deviations of the gradient: the text has no numbers. A filter at work, then a selective
@@ -19,6 +21,7 @@ STRENGTHS = (1e-3, 1e-4, 1e-5)
 SMALLER = 0.1  # of SGD's strength: 'even for smaller regularizer values'
 SCALARS = 64
 ADAPTIVE = ("adam", "rmsprop", "adamax")
+OTHERS = (("adam", "wd"), ("sgd", "l2"))
 
 
 @functools.cache
@@ -31,37 +34,50 @@ def remaining(optimizer: str, regularizer: str, strength: float) -> float:
     return float(jnp.abs(path).mean())
 
 
-def _compared(one: tuple[str, str, float], other: tuple[str, str, float]) -> Finding:
-    """The finding that the first decays faster than the other."""
+def _compared(
+    one: tuple[str, str, float], other: tuple[str, str, float], runs: tuple[Point, ...]
+) -> Finding:
+    """The finding that the first decays faster than the other; `runs` are those that ask."""
     left, right = remaining(*one), remaining(*other)
     names = [f"{optimizer}+{kind} {strength:g}" for optimizer, kind, strength in (one, other)]
     numbers = f"mean |theta| {left:.3f}, {right:.3f}"
-    return Finding(f"{names[0]} before {names[1]}", numbers, left < right)
+    return Finding(f"simulated {names[0]} before {names[1]}", numbers, left < right, runs)
 
 
-def _asked(evidence: Evidence) -> bool:
-    """Whether the runs are about it: simulations alone are no evidence of runs."""
-    kinds = {(point.optimizer, point.regularizer) for point in evidence.points}
-    return ("adam", "l2") in kinds and bool(kinds & {("adam", "wd"), ("sgd", "l2")})
+def _asking(evidence: Evidence) -> tuple[Point, ...]:
+    """The runs that it is about, of full length if there are any; () where a side is missing.
+
+    Simulations alone are no evidence of runs, and say nothing of shortened ones.
+    """
+    full = tuple(point for point in evidence.points if is_full(point.length))
+    for known in (full, evidence.points):
+        mine = [p for p in known if (p.optimizer, p.regularizer) == ("adam", "l2")]
+        others = [p for p in known if (p.optimizer, p.regularizer) in OTHERS]
+        if mine and others:
+            return (*mine, *others)
+    return ()
 
 
 def _before_wd(evidence: Evidence) -> Iterator[Finding]:
-    for strength in STRENGTHS if _asked(evidence) else ():
-        yield _compared(("adam", "l2", strength), ("adam", "wd", strength))
+    runs = _asking(evidence)
+    for strength in STRENGTHS if runs else ():
+        yield _compared(("adam", "l2", strength), ("adam", "wd", strength), runs)
 
 
 def _before_sgd(evidence: Evidence) -> Iterator[Finding]:
     """At equal strength, and against ten times Adam's where both are small."""
-    for strength in STRENGTHS if _asked(evidence) else ():
-        yield _compared(("adam", "l2", strength), ("sgd", "l2", strength))
-    for strength in STRENGTHS[1:] if _asked(evidence) else ():
-        yield _compared(("adam", "l2", SMALLER * strength), ("sgd", "l2", strength))
+    runs = _asking(evidence)
+    for strength in STRENGTHS if runs else ():
+        yield _compared(("adam", "l2", strength), ("sgd", "l2", strength), runs)
+    for strength in STRENGTHS[1:] if runs else ():
+        yield _compared(("adam", "l2", SMALLER * strength), ("sgd", "l2", strength), runs)
 
 
 def _adaptive(evidence: Evidence) -> Iterator[Finding]:
-    for name in ADAPTIVE if _asked(evidence) else ():
+    runs = _asking(evidence)
+    for name in ADAPTIVE if runs else ():
         for strength in STRENGTHS[1:]:
-            yield _compared((name, "l2", strength), ("sgd", "l2", strength))
+            yield _compared((name, "l2", strength), ("sgd", "l2", strength), runs)
 
 
 NEEDS = "runs of Adam with L2, and of SGD with L2 or Adam with weight decay; it is simulated then"
