@@ -9,6 +9,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sparsity_jax import main as command
 from sparsity_jax.config.base import all_fields
@@ -132,6 +133,25 @@ def test_an_interrupted_run_ends_as_if_never_interrupted(
     assert main(parts) == 0
     assert "from" in capsys.readouterr().out
     assert files(Path("parts")) == files(Path("whole"))
+
+
+def test_a_tracked_run_shows_its_history_in_tensorboard(config):
+    assert main([config, "--workdir=plain"]) == 0
+    assert main([config, "--workdir=tracked", "--config.tracker=tensorboard"]) == 0
+    assert files(Path("plain")) == {
+        name: content
+        for name, content in files(Path("tracked")).items()
+        if "/tensorboard/" not in name
+    }
+    for row in read_rows(Path("tracked")):
+        folder = Path("tracked", "runs", row["run"], "tensorboard")
+        found = EventAccumulator(str(folder), size_guidance={"histograms": 0}).Reload()
+        history = map(json.loads, Path("tracked", "history.jsonl").read_text().splitlines())
+        lines = [line for line in history if line["run"] == row["run"]]
+        for name, field in (("loss/test", "test_loss"), ("inactive/total", "sparsity_gamma")):
+            told = [(event.step, event.value) for event in found.Scalars(name)]
+            assert told == [(line["step"], pytest.approx(line[field])) for line in lines]
+        assert len(found.Histograms("gamma/C1")) == len(lines)
 
 
 def test_a_diverging_run_is_reported_and_the_next_one_trained(config, capsys):

@@ -59,6 +59,9 @@ class ExperimentConfig(RunConfig):
     )
     deterministic: bool = setting(False, "on GPUs, only kernels that repeat bit for bit; slower")
     store: str | None = setting(None, "folder of finished runs that grids share")
+    tracker: str | None = setting(
+        None, "where evaluations are sent while training", choices=("tensorboard", "wandb")
+    )
 
 
 def all_fields() -> Mapping[str, Field]:

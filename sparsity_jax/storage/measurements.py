@@ -116,6 +116,12 @@ class EvalLog:
         parts = np.split(np.stack(self.norms), ends, axis=1)
         return {name: part.copy() for name, part in zip(names, parts, strict=True)}
 
+    def latest_norms(self) -> dict[str, dict[str, np.ndarray]]:
+        """'gamma' and 'beta' -> layer -> (filters,), of the last evaluation."""
+        ends = np.cumsum([*self.filters.values()] * len(_GROUPS))[:-1]
+        parts = iter(np.split(self.norms[-1], ends))
+        return {group: dict(zip(self.filters, parts, strict=False)) for group in _GROUPS}
+
     def lines(self) -> list[str]:
         """Write the evaluations as text, for a checkpoint's notes."""
         return [encode_line(evaluation) for evaluation in self.evaluations]

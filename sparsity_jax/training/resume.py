@@ -13,6 +13,7 @@ from jax.experimental import multihost_utils
 from sparsity_jax.storage.checkpoints import Checkpoints, Restored
 from sparsity_jax.storage.history import append_history, truncate_after
 from sparsity_jax.storage.measurements import EvalLog
+from sparsity_jax.storage.trackers import NOWHERE, Tracker, open_tracker
 from sparsity_jax.training.cuts import Cut, decode_cuts, plan_after
 from sparsity_jax.training.population import member, stack
 from sparsity_jax.training.run import Run
@@ -31,6 +32,19 @@ class Member:
     eval_log: EvalLog = dataclasses.field(default_factory=EvalLog)
     diverged: tuple[int, int] | None = None
     cuts: list[Cut] = dataclasses.field(default_factory=list)
+    tracker: Tracker = NOWHERE
+
+    def track(self, kind: str | None) -> Tracker:
+        """Open the run's tracker, from the step where it was resumed."""
+        evaluations = self.eval_log.evaluations
+        self.tracker = open_tracker(
+            kind,
+            self.run.folder,
+            name=self.run.config.name,
+            step=evaluations[-1].step if evaluations else 0,
+            settings=dataclasses.asdict(self.run.config),
+        )
+        return self.tracker
 
     @property
     def program(self) -> ProgramConfig:

@@ -19,6 +19,7 @@ from sparsity_jax.errors import UserError
 from sparsity_jax.storage.checkpoints import Checkpoints
 from sparsity_jax.storage.history import Evaluation
 from sparsity_jax.storage.measurements import EvalLog
+from sparsity_jax.storage.trackers import check_tracker
 from sparsity_jax.training.cuts import Cut, encode_cuts
 from sparsity_jax.training.cutting import cut_dead, expanded_state
 from sparsity_jax.training.grouping import memory_line
@@ -70,20 +71,24 @@ class TrainOptions:
       device_map: 'shard_map' or 'pmap'.
       split: what devices divide: the 'members' of a group, or the 'batch' of one run.
       checkpoint_seconds: by the clock, at least so long between checkpoints.
+      tracker: where evaluations are sent; None: nowhere.
     """
 
     member_map: str | None = None
     device_map: str = "shard_map"
     split: str = "members"
     checkpoint_seconds: float = 60.0
+    tracker: str | None = None
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> TrainOptions:
         """Take them from a resolved config.
 
         Raises:
-          UserError: the config asks for deterministic kernels, and this process cannot have them.
+          UserError: the config asks for deterministic kernels, and this process cannot have them;
+            or for a tracker that is not installed.
         """
+        check_tracker(config["tracker"])
         if config["deterministic"]:
             determinism.check()
         return cls(**{field.name: config[field.name] for field in dataclasses.fields(cls)})
@@ -135,17 +140,17 @@ def train_group(
             own = stop_elsewhere() if signum is None else Interrupted(signum)
             return sync_stop(own) if together else own
 
-        members = [
-            Member(run, opened.enter_context(_checkpoints(run)) if keeps else None) for run in runs
-        ]
+        members = [Member(run, _opened(run, opened) if keeps else None) for run in runs]
         begun = resume_together(members) if together else resume(members)
+        for each in members if keeps else ():
+            opened.callback(each.track(options.tracker).close)
         trainer = _GroupTrainer(members, begun, mapping, stop)
         trainer.train(place, checkpoint_seconds=options.checkpoint_seconds)
         return trainer.trained() if keeps else []
 
 
-def _checkpoints(run: Run) -> Checkpoints:
-    return Checkpoints(run.folder / "checkpoints", of=run.identity)
+def _opened(run: Run, until: contextlib.ExitStack) -> Checkpoints:
+    return until.enter_context(Checkpoints(run.folder / "checkpoints", of=run.identity))
 
 
 class _GroupTrainer:
@@ -255,12 +260,12 @@ class _GroupTrainer:
     def _observe(self, members: Sequence[Member]) -> list[Evaluation]:
         if not self._keeps:
             return []
-        state = jax.device_get(self._state)
-        return [
-            observe(each.run, member(state, i), each.eval_log, each.cuts)
-            for i, each in enumerate(self._members)
-            if any(each is chosen for chosen in members)
-        ]
+        state, seen = jax.device_get(self._state), []
+        for i, each in enumerate(self._members):
+            if any(each is chosen for chosen in members):
+                seen.append(observe(each.run, member(state, i), each.eval_log, each.cuts))
+                each.tracker.log(seen[-1], each.eval_log.latest_norms())
+        return seen
 
     def _maybe_checkpoint(self, checkpoint_seconds: float) -> None:
         """Save the states if it is time to; stop if that was asked for."""
