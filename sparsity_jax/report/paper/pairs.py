@@ -198,4 +198,4 @@ def in_band(members: Sequence[Point], among: Sequence[Point]) -> list[Point]:
     errors = [point.error.mean for point in among if point.error.n]
     if not errors:
         return []
-    return [p for p in members if p.error.n and p.error.mean <= min(errors) + ERROR_BAND]
+    return [p for p in members if p.error.mean <= min(errors) + ERROR_BAND]  # NaN is not

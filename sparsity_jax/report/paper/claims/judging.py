@@ -159,7 +159,7 @@ def alike(one: Spread, other: Spread, within: float) -> bool | None:
 
 def two_errors(*spreads: Spread) -> float:
     """Two standard errors of a difference of means; spreads of single runs count as 0."""
-    known = [each.std**2 / each.n for each in spreads if each.n and not math.isnan(each.std)]
+    known = [each.std**2 / each.n for each in spreads if not math.isnan(each.std)]
     return 2 * math.sqrt(sum(known))
 
 

@@ -66,7 +66,7 @@ def _amsgrad_late(evidence: Evidence) -> Iterator[Finding]:
 def _c6_goes(evidence: Evidence) -> Iterator[Finding]:
     """Of both optimizers, the run of the lowest error among the sparse, as Table 2 chooses them."""
     known = [p for p in evidence.points if p.regularizer == "l2" and p.error.n and p.sparse]
-    known = [p for p in known if len(p.layers) >= 5 and p.optimizer in ("adam", "sgd")]
+    known = [p for p in known if len(p.layers) >= 5]
     for family in families(known, "optimizer", "strength"):
         best = {
             name: min(side, key=lambda point: point.error.mean)
@@ -116,7 +116,7 @@ def _most_parameters_go(evidence: Evidence) -> Iterator[Finding]:
 def _measures_agree(evidence: Evidence) -> Iterator[Finding]:
     for point in evidence.points:
         plain = point.optimizer not in MAX_TYPE and not point.part("leaky_relu")
-        known = point.act.n and max(point.act.mean, point.sparsity.mean) > MARGIN
+        known = point.act.n and max(point.sparsity.mean, point.act.mean) > MARGIN
         if plain and known and point.regularizer != "none":
             holds = alike(point.act, point.sparsity, MEASURES_AGREE)
             numbers = f"by act {text(point.act)}, by gamma {text(point.sparsity)} %"

@@ -92,13 +92,11 @@ def _sgd_l2_is_wd(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _table_1(evidence: Evidence) -> Iterator[dict[str, list[Point]]]:
-    """L2 runs of Table 1's optimizers by optimizer, of each setting that has Adam and two more."""
-    known = [p for p in evidence.points if p.optimizer in STUDIED and p.regularizer != "wd"]
+    """Runs of Table 1's optimizers with L2 and without, by optimizer, for each setting."""
+    known = [p for p in evidence.points if p.regularizer != "wd"]
     for family in families(known, "optimizer", "strength", "regularizer"):
         sides = {name: [p for p in family if p.optimizer == name] for name in STUDIED}
-        sides = {name: side for name, side in sides.items() if any(p.strength for p in side)}
-        if "adam" in sides and len(sides) > 2:
-            yield sides
+        yield {name: side for name, side in sides.items() if any(p.strength for p in side)}
 
 
 def _adam_sparsest(evidence: Evidence) -> Iterator[Finding]:

@@ -50,7 +50,7 @@ def _harder(evidence: Evidence, network: str) -> Iterator[Finding]:
 
 def _vanishes(evidence: Evidence) -> Iterator[Finding]:
     adam = [p for p in evidence.points if p.optimizer == "adam" and p.regularizer == "l2"]
-    easy = [p for p in adam if p.dataset in DIFFICULTY[:2] and _named("BasicNet", p) and p.sparse]
+    easy = [p for p in adam if p.dataset in DIFFICULTY[:2] and p.sparse]
     for point in adam:
         same = [p for p in easy if p.but(*WHERE) == point.but(*WHERE)]
         if point.dataset == "ImageNet" and _named("BasicNet", point) and same:
