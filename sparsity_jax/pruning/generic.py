@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax import nnx
 
 from sparsity_jax.errors import UserError
-from sparsity_jax.pruning.topology import ApplyFn, Topology, Wiring, tiled
+from sparsity_jax.pruning.agreement import Change, batches_like, change, outputs, tolerance
+from sparsity_jax.pruning.arrays import Cuts, Masks, array_names, cut, module_of, replaced, silenced
+from sparsity_jax.pruning.narrowing import cut_program, narrow
+from sparsity_jax.pruning.topology import ApplyFn, Removal, Topology
 from sparsity_jax.sparsity.layers import conv_norms
 
 
@@ -24,134 +25,208 @@ class PrunedModel:
     Attributes:
       apply_fn: (variables, images) -> what the original returned; runs under jit and grad.
       variables: the smaller variables.
-      widths: convolution path -> filters it has now; `narrow(original, widths)` is `apply_fn`.
+      cuts: array name -> axis -> what stays of it; `cut_program(original, cuts)` runs the smaller
+        variables.
+      widths: layer path -> filters it has now; `narrow(original, widths)` runs the smaller
+        variables too, where the model's code names no width and asks for none.
       removed: norm path -> filters removed.
-      left_alone: norm path -> why its inactive filters were kept.
+      left_alone: norm path -> why inactive filters of it were kept.
       kept_strongest: norms that would have emptied and kept their filter of largest |gamma|.
+      change: distance from the original network, on the given images and random ones.
+      change_from_masked: distance from the network whose removed filters have gamma = beta = 0.
     """
 
     apply_fn: ApplyFn
-    variables: dict[str, Any]
+    variables: Any
+    cuts: Cuts
     widths: Mapping[str, int]
     removed: Mapping[str, int]
     left_alone: Mapping[str, str]
     kept_strongest: tuple[str, ...]
+    change: Change
+    change_from_masked: Change
 
     def report(self) -> str:
-        """Removed and kept filters as text, one line per layer."""
+        """Removed and kept filters as text, one line per layer, and what that changed."""
         lines = [f"{path}: {count} filters removed" for path, count in self.removed.items()]
         lines += [f"{path}: left alone, {why}" for path, why in self.left_alone.items()]
         lines += [f"{path}: would be empty, strongest kept" for path in self.kept_strongest]
+        if self.removed:
+            found = (("original", self.change), ("masked", self.change_from_masked))
+            lines += [
+                f"outputs differ by {far.relative:.1e} of their scale from the {name} network's"
+                for name, far in found
+            ]
         return "\n".join(lines) or "nothing to remove"
 
 
-def prune_model(
-    apply_fn: ApplyFn,
-    variables: Mapping[str, Any],
-    inactive: Any,
-    images: Any,
-) -> PrunedModel:
-    """Remove inactive filters, with their beta, from any Linen model, where that is safe.
+def prune_model(apply_fn: Any, variables: Any, inactive: Any, images: Any) -> PrunedModel:
+    """Remove inactive filters, with their beta, from any Flax model, where that is exact.
 
-    Safe are filters whose way leads only into convolutions and dense layers, as inside a residual
-    block. What a residual sum, a concatenation or a grouped convolution ties together is left alone
-    and listed with the reason. The wiring is found by running the model (`topology.Topology`), and
-    the result is compared with the masked model before it is returned. Author's mode: as if gamma
-    and beta of the removed filters were 0.
+    Author's mode: as if gamma and beta of the removed filters were 0. Filters that a residual sum,
+    a concatenation or a depthwise convolution ties together go when they are inactive in all their
+    norms (`topology.Topology`). The result is compared with the masked model, on the images and on
+    random ones; layers that fail the comparison are left alone.
 
     Args:
-      apply_fn: (variables, images) -> output in evaluation mode, running a Linen module built of
-        nn.Conv, nn.Dense and nn.BatchNorm.
-      variables: {'params', 'batch_stats'}.
+      apply_fn: (variables, images) -> output in evaluation mode, a pure function such as
+        `functools.partial(model.apply, train=False)` or one that merges an NNX state; or an NNX
+        module, which is then run in evaluation mode.
+      variables: what `apply_fn` takes: Linen variables, or an NNX state.
       inactive: what `gamma_sparsity` returned, or norm path -> boolean array, True = remove.
       images: a few images of the right shape; two suffice.
 
     Returns:
-      The pruned model. To keep it, save its `variables` and `widths`.
+      The pruned model. To keep it, save its `variables` and `cuts`.
 
     Raises:
-      UserError: norms that the model does not have, masks of another length, no Linen layers.
+      UserError: norms that the model does not have, or masks of another length.
 
     Example:
       >>> inactive = gamma_sparsity(variables)  # doctest: +SKIP
       >>> pruned = prune_model(apply_fn, variables, inactive, images[:2])  # doctest: +SKIP
       >>> print(pruned.report())  # doctest: +SKIP
       Block_0/BatchNorm_0: 13 filters removed
-      Block_0/BatchNorm_1: left alone, its filters reach Block_1/Conv_0 through a sum ...
+      Block_0/BatchNorm_1: left alone, they meet active filters of BatchNorm_0 in a sum ...
     """
-    masks = _checked(variables, getattr(inactive, "layers", inactive))
+    model = _Model.read(apply_fn, variables, images)
+    masks, stacked = _checked(variables, getattr(inactive, "layers", inactive))
     masks, emptied = _without_empty(variables, masks)
-    topology = Topology(apply_fn, variables, images)
-    flat: dict[str, Any] = flatten_dict(dict(variables), sep="/")
-    wirings = {
-        path: _if_it_fits(apply_fn, flat, path, topology.wiring(path, mask), images)
-        for path, mask in masks.items()
-    }
-    widths: dict[str, int] = {}
-    safe = {path: mask for path, mask in masks.items() if not wirings[path].reason}
-    for name, axes in _cuts(flat, safe, wirings).items():
-        for axis, keep in axes.items():
-            flat[name] = jnp.asarray(np.compress(keep, np.asarray(flat[name]), axis=axis))
-    for path, mask in safe.items():
-        widths[wirings[path].producer] = int((~mask).sum())
-    smaller = unflatten_dict(flat, sep="/")
-    pruned = narrow(apply_fn, widths)
-    _verify(apply_fn, _masked(variables, safe), pruned, smaller, images)
+    removal, trial, failed = model.largest_that_agrees(masks)
     return PrunedModel(
-        apply_fn=pruned,
-        variables=smaller,
-        widths=widths,
-        removed={path: int(mask.sum()) for path, mask in safe.items()},
-        left_alone={path: wirings[path].reason for path in masks if wirings[path].reason},
+        apply_fn=trial.apply_fn,
+        variables=trial.variables,
+        cuts=removal.cuts,
+        widths=model.widths(removal.cuts),
+        removed=model.topology.lost(removal.cuts),
+        left_alone={**stacked, **removal.reasons, **failed},
         kept_strongest=emptied,
+        change=trial.change,
+        change_from_masked=trial.change_from_masked,
     )
 
 
-def narrow(apply_fn: ApplyFn, widths: Mapping[str, int]) -> ApplyFn:
-    """Run a model with other numbers of filters, without touching its code.
+@dataclasses.dataclass(frozen=True)
+class _Trial:
+    """A pruned model, and how far it is from the others."""
 
-    Args:
-      apply_fn: (variables, images) -> output, running a Linen module.
-      widths: path of an nn.Conv -> its filters; norms and later layers follow their inputs.
+    apply_fn: ApplyFn
+    variables: Any
+    change: Change
+    change_from_masked: Change
+
+
+@dataclasses.dataclass(frozen=True)
+class _Model:
+    """A network, its topology, and what it answers to some batches."""
+
+    apply_fn: ApplyFn
+    variables: Any
+    topology: Topology
+    batches: list[Any]
+    answers: list[Any]
+
+    @classmethod
+    def read(cls, apply_fn: Any, variables: Any, images: Any) -> _Model:
+        function = evaluation(apply_fn)
+        topology = Topology(function, variables, images)
+        batches = batches_like(images)
+        return cls(function, variables, topology, batches, outputs(function, variables, batches))
+
+    def largest_that_agrees(self, masks: Masks) -> tuple[Removal, _Trial, dict[str, str]]:
+        """Remove all that may go; where the result is wrong, all but the layers that cause it."""
+        removal = self.topology.removal(masks)
+        if trial := self.trial(removal):
+            return removal, trial, {}
+        agreed: dict[str, np.ndarray] = {}
+        failed: dict[str, str] = {}
+        for group in self.topology.groups(removal.masks):
+            more = {**agreed, **{path: masks[path] for path in group}}
+            if self.trial(self.topology.removal(more)):
+                agreed = more
+            else:
+                failed |= dict.fromkeys(group, "the pruned model did not agree with the masked one")
+        fewer = self.topology.removal(agreed)
+        trial = self.trial(fewer)
+        assert trial is not None  # the last group that agreed, or nothing removed
+        reasons = {**removal.reasons, **fewer.reasons}
+        return dataclasses.replace(fewer, reasons=reasons), trial, failed
+
+    def trial(self, removal: Removal) -> _Trial | None:
+        """Return the pruned model, or None if it is not the masked one."""
+        smaller = cut(self.variables, removal.cuts)
+        targets = outputs(self.apply_fn, self._masked(removal.masks), self.batches)
+        allowed = tolerance(self.topology.dtypes)
+        narrowed = narrow(self.apply_fn, self.widths(removal.cuts))
+        for function in (narrowed, cut_program(self.apply_fn, removal.cuts)):
+            try:
+                ours = outputs(function, smaller, self.batches)
+                found = change(ours, targets)
+            except Exception:  # whatever a foreign model raises when its code names a width
+                continue
+            if found.relative <= allowed:
+                return _Trial(function, smaller, change(ours, self.answers), found)
+        return None
+
+    def widths(self, cuts: Cuts) -> dict[str, int]:
+        """Path of each layer whose kernel loses outputs -> outputs that it has now."""
+        leaves = jax.tree.leaves(self.variables)
+        found = {}
+        for name, leaf in zip(array_names(self.variables), leaves, strict=True):
+            keep = cuts.get(name, {}).get(np.ndim(leaf) - 1)
+            if keep is not None and name.endswith("/kernel"):
+                found[module_of(name)] = int(keep.sum())
+        return found
+
+    def _masked(self, masks: Masks) -> Any:
+        leaves = map(np.asarray, jax.tree.leaves(self.variables))
+        values = dict(zip(array_names(self.variables), leaves, strict=True))
+        arrays: dict[str, np.ndarray] = {}
+        for path, mask in masks.items():
+            arrays |= silenced(self.topology.norms[path], values, mask)
+        return replaced(self.variables, arrays)
+
+
+def evaluation(apply_fn: Any) -> ApplyFn:
+    """A function of (variables, images); an NNX module becomes one, in evaluation mode.
 
     Example:
-      >>> model = nn.Conv(8, (3, 3))
-      >>> five = narrow(lambda variables, images: model.apply(variables, images), {'': 5})
-      >>> kernel = {'params': {'kernel': jnp.ones((3, 3, 3, 5)), 'bias': jnp.zeros(5)}}
-      >>> five(kernel, images).shape
-      (4, 8, 8, 5)
+      >>> evaluation(len) is len
+      True
     """
+    if not isinstance(apply_fn, nnx.Module):
+        return apply_fn
+    graph = nnx.graphdef(apply_fn)
 
-    def apply(variables: Any, images: Any) -> Any:
-        def resize(next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
-            width = widths.get("/".join(context.module.path))
-            if width is not None and context.method_name == "__call__":
-                # Modules are frozen; this one lives for this call only.
-                object.__setattr__(context.module, "features", width)
-            return next_fun(*args, **kwargs)
+    def run(state: Any, images: Any) -> Any:
+        model = nnx.merge(graph, state)
+        model.eval()
+        return model(images)  # pyright: ignore[reportCallIssue]
 
-        with nn.intercept_methods(resize):
-            return apply_fn(variables, images)
-
-    return apply
+    return run
 
 
-def _checked(variables: Any, inactive: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Masks of norms that have something to remove."""
+def _checked(
+    variables: Any, inactive: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Masks of norms that have something to remove; norms of several layers at once, refused."""
     norms = conv_norms(variables)
-    masks = {}
+    masks, stacked = {}, {}
     for path, mask in inactive.items():
         mask = np.asarray(mask)
         if path not in norms:
             raise UserError(f"the model has no norm {path}; valid are {', '.join(norms)}")
-        if mask.dtype != bool or mask.shape != norms[path]["mean"].shape:
+        shape = np.shape(norms[path]["mean"])
+        if mask.dtype != bool or mask.shape != shape:
             raise UserError(
                 f"the mask of {path} has shape {mask.shape} and type {mask.dtype.name}; "
-                f"valid is a boolean array of {norms[path]['mean'].size}"
+                f"valid is a boolean array of {', '.join(map(str, shape))}"
             )
-        if mask.any():
+        if mask.any() and mask.ndim > 1:
+            stacked[path] = "several layers share its arrays (scan or vmap): take them apart first"
+        elif mask.any():
             masks[path] = mask
-    return masks
+    return masks, stacked
 
 
 def _without_empty(
@@ -162,71 +237,6 @@ def _without_empty(
         kept[path] = mask
         if mask.all():
             emptied.append(path)
-            strongest = np.abs(np.asarray(norms[path]["scale"])).argmax()
-            kept[path] = np.arange(mask.size) != strongest
+            gamma = np.asarray(norms[path].get("scale", np.ones(mask.size)))
+            kept[path] = np.arange(mask.size) != np.abs(gamma).argmax()
     return {path: mask for path, mask in kept.items() if mask.any()}, tuple(emptied)
-
-
-def _if_it_fits(
-    apply_fn: ApplyFn, flat: Mapping[str, Any], path: str, wiring: Wiring, images: Any
-) -> Wiring:
-    """The wiring, or a reason to leave the norm alone if the model cannot lose one filter of it.
-
-    Values do not show a residual sum whose other side is inactive in the same filters; shapes do.
-    """
-    if wiring.reason:
-        return wiring
-    filters = flat[f"params/{path}/scale"].size
-    cuts = _cuts(flat, {path: np.arange(filters) == 0}, {path: wiring})
-    cut = dict(flat)
-    for name, axes in cuts.items():
-        shape = list(flat[name].shape)
-        for axis, keep in axes.items():
-            shape[axis] = int(keep.sum())
-        cut[name] = jax.ShapeDtypeStruct(tuple(shape), flat[name].dtype)
-    smaller = narrow(apply_fn, {wiring.producer: filters - 1})
-    try:
-        jax.eval_shape(smaller, unflatten_dict(cut, sep="/"), jnp.asarray(images))
-    except Exception:  # whatever a foreign model raises when shapes no longer meet
-        return Wiring(reason="its filters meet those of another layer, in a sum for instance")
-    return wiring
-
-
-def _cuts(
-    flat: Mapping[str, Any], safe: Mapping[str, np.ndarray], wirings: Mapping[str, Wiring]
-) -> dict[str, dict[int, np.ndarray]]:
-    """Array name -> axis (from the end) -> what stays."""
-    cuts: dict[str, dict[int, np.ndarray]] = {}
-    for path, mask in safe.items():
-        producer = wirings[path].producer
-        outputs = [f"params/{producer}/kernel", f"params/{producer}/bias"]
-        outputs += [f"params/{path}/scale", f"params/{path}/bias"]
-        outputs += [f"batch_stats/{path}/mean", f"batch_stats/{path}/var"]
-        for name in outputs:
-            if name in flat:
-                cuts.setdefault(name, {})[-1] = ~mask
-        for consumer in wirings[path].consumers:
-            name = f"params/{consumer}/kernel"
-            cuts.setdefault(name, {})[-2] = ~tiled(mask, flat[name].shape[-2])
-    return cuts
-
-
-def _masked(variables: Mapping[str, Any], safe: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    flat: dict[str, Any] = flatten_dict(dict(variables), sep="/")
-    for path, mask in safe.items():
-        for leaf in ("scale", "bias"):
-            name = f"params/{path}/{leaf}"
-            flat[name] = jnp.where(mask, 0, flat[name])
-    return unflatten_dict(flat, sep="/")
-
-
-def _verify(apply_fn: ApplyFn, masked: Any, pruned: ApplyFn, smaller: Any, images: Any) -> None:
-    """Refuse a pruned model that disagrees with the masked one, as after a wrong wiring."""
-    images = jnp.asarray(images)
-    ours, theirs = jax.jit(pruned)(smaller, images), jax.jit(apply_fn)(masked, images)
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-        if not np.allclose(a, b, rtol=1e-3, atol=1e-3):
-            raise UserError(
-                "the pruned model does not agree with the masked one on these images; "
-                "a model must be a function of its Conv, Dense and BatchNorm layers to be pruned"
-            )

@@ -1,189 +1,237 @@
-"""Wiring of the BatchNorms of any Linen model: what feeds them and what they feed."""
+"""Filters that a network can do without, and why the others must stay."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
-from flax.traverse_util import flatten_dict, unflatten_dict
 
-from sparsity_jax.errors import UserError
+from sparsity_jax.pruning.arrays import Cuts, Masks, array_names, find_norms, module_of, silenced
+from sparsity_jax.pruning.constants import Constants, find_constants
+from sparsity_jax.pruning.operations import dtype, shape
+from sparsity_jax.pruning.places import Line, Meeting, Places, find_places
+from sparsity_jax.sparsity.program import Program, trace
 
 ApplyFn = Callable[[Any, Any], Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Wiring:
-    """Neighbours of one norm.
+class Removal:
+    """Filters that can go.
 
     Attributes:
-      producer: path of the convolution whose output the norm receives.
-      consumers: paths of the convolutions and dense layers that the norm's filters feed.
-      reason: why the filters cannot be removed; empty if they can.
+      masks: norm path -> boolean array (filters,), True = goes.
+      cuts: array name -> axis -> what stays.
+      reasons: norm path -> why filters that should go stay.
     """
 
-    producer: str = ""
-    consumers: tuple[str, ...] = ()
-    reason: str = ""
-
-
-class _Calls(NamedTuple):
-    """Record of one run: inputs of every convolution and dense layer, and the output."""
-
-    inputs: dict[str, list[Any]]
-    output: Any
+    masks: Masks
+    cuts: Cuts
+    reasons: Mapping[str, str]
 
 
 class Topology:
-    """Wiring of the BatchNorms of one model, found by running it.
+    """The ties between the filters of one network, read from the operations that it runs.
 
-    Nothing is read from the model's code. Runs show what a norm's filters feed: with the filters
-    set to one (gamma 0, beta 1), with them at zero (gamma = beta = 0), and both again with their
-    consumers blind to them. A layer is a consumer if filters at zero arrive as exact zeros, those
-    set to one do not, and nothing else it receives changes. If anything still changes once the
-    consumers are blind, the filters have another way through, such as a residual sum: they must
-    stay.
+    A filter goes if nothing needs it: wherever it is multiplied and summed it is zero, and so is
+    everything that it is tied to, such as the other side of a residual sum. Zeros are followed from
+    the norms of the filters that shall go (gamma = beta = 0) through the network; needs are
+    followed back from the output. Filters that share a convolution, a norm, a sum or a
+    concatenation are one group and go or stay together.
 
     Example:
       >>> topology = Topology(apply_fn, variables, images)  # doctest: +SKIP
-      >>> topology.wiring('Block_0/BatchNorm_0', dropped).consumers  # doctest: +SKIP
-      ('Block_0/Conv_1',)
+      >>> topology.removal({'BatchNorm_0': np.arange(8) < 4}).reasons  # doctest: +SKIP
+      {}
     """
 
-    def __init__(self, apply_fn: ApplyFn, variables: Mapping[str, Any], images: Any) -> None:
-        self._flat: dict[str, Any] = flatten_dict(dict(variables), sep="/")
-        self._producers: dict[str, str] = {}
-        self._grouped: set[str] = set()
-        self._order: list[str] = []
+    def __init__(self, apply_fn: ApplyFn, variables: Any, images: Any) -> None:
+        names = array_names(variables)
+        self.program: Program = trace(apply_fn, variables, images)
+        self.places: Places = find_places(self.program, [module_of(name) for name in names])
+        self.norms = find_norms(variables)
+        self.dtypes = {dtype(x) for o in self.program.operations for x in o.outvars}
+        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(variables)]
+        self._values = dict(zip(names, leaves, strict=True))
+        self._weights = dict(zip(names, self.program.weights, strict=True))
 
-        def run(flat: dict[str, Any]) -> _Calls:
-            return self._traced(apply_fn, unflatten_dict(flat, sep="/"), jnp.asarray(images))
-
-        self._run = jax.jit(run)
-        self._run(self._flat)  # notes producers and grouped convolutions while it is traced
-
-    def wiring(self, norm: str, dropped: np.ndarray) -> Wiring:
-        """Find the neighbours of a norm some of whose filters shall go.
+    def removal(self, masks: Masks) -> Removal:
+        """Find what of some filters can go, and why the rest cannot.
 
         Args:
-          norm: path of the norm.
-          dropped: boolean array (filters,), True = to be removed.
-
-        Returns:
-          The wiring, or the reason why these filters must stay.
+          masks: norm path -> boolean array (filters,), True = shall go.
         """
-        producer = self._producers.get(norm, "")
-        if not producer or f"params/{producer}/kernel" not in self._flat:
-            return Wiring(reason="no plain convolution stands directly before it")
-        if producer in self._grouped:
-            return Wiring(reason=f"its convolution {producer} is grouped")
-        ones, zeros = self._pair(norm, dropped, blind=())
-        consumers = tuple(path for path in ones.inputs if _consumes(path, ones, zeros, dropped))
-        blocked = [path for path in consumers if path in self._grouped]
-        if blocked:
-            return Wiring(reason=f"it feeds the grouped convolution {blocked[0]}")
-        if leak := _difference(*self._pair(norm, dropped, blind=consumers), consumers):
-            return Wiring(reason=f"its filters reach {leak} through a sum or another joint layer")
-        if not consumers:
-            return Wiring(reason="no convolution or dense layer receives its filters")
-        return Wiring(producer, consumers)
+        idle = [path for path in masks if not self._runs(path)]
+        left = {path: mask & (path not in idle) for path, mask in masks.items()}
+        reasons: dict[str, Counter[str]] = {path: Counter() for path in masks}
+        for path in idle:
+            reasons[path]["the function does not run this norm"] = int(masks[path].sum())
+        while True:
+            needed = self._needed(left)
+            stay = {path: mask & needed.any_of(self._of(path)) for path, mask in left.items()}
+            for path, mask in stay.items():
+                reasons[path].update(needed.why(self._of(path)[mask], path, self._partners(left)))
+            if not any(mask.any() for mask in stay.values()):
+                break
+            left = {path: mask & ~stay[path] for path, mask in left.items()}
+        gone = self._gone(left, needed.kept)
+        told = {path: _told(found, masks[path]) for path, found in reasons.items() if found}
+        return Removal(left, self._cuts(gone), told)
 
-    def _pair(
-        self, norm: str, dropped: np.ndarray, *, blind: tuple[str, ...]
-    ) -> tuple[_Calls, _Calls]:
-        flat = dict(self._flat)
-        for path in blind:
-            kernel = np.array(flat[f"params/{path}/kernel"])
-            kernel[..., tiled(dropped, kernel.shape[-2]), :] = 0
-            flat[f"params/{path}/kernel"] = kernel
-        scale = np.where(dropped, 0, flat[f"params/{norm}/scale"])
-        bias = flat[f"params/{norm}/bias"]
-        runs = [
-            {
-                **flat,
-                f"params/{norm}/scale": scale.astype(np.float32),
-                f"params/{norm}/bias": np.where(dropped, beta, bias).astype(np.float32),
-            }
-            for beta in (1, 0)
-        ]
-        ones, zeros = (self._run_in_order(run) for run in runs)
-        return ones, zeros
+    def lost(self, cuts: Cuts) -> dict[str, int]:
+        """Norm path -> filters that cuts take from it, for the norms that lose any."""
+        found = {}
+        for path, norm in self.norms.items():
+            if axes := cuts.get(norm["mean"], {}):
+                found[path] = int(sum((~keep).sum() for keep in axes.values()))
+        return found
 
-    def _run_in_order(self, flat: dict[str, Any]) -> _Calls:
-        inputs, output = jax.device_get(self._run(flat))
-        return _Calls({path: inputs[path] for path in self._order}, output)  # jit sorts dicts
+    def groups(self, masks: Masks) -> list[tuple[str, ...]]:
+        """Norms whose filters go together, group by group."""
+        groups: list[tuple[set[str], set[int]]] = []
+        for path, mask in masks.items():
+            paths, filters = {path}, set(self._of(path)[mask].ravel().tolist())
+            for group in [g for g in groups if g[1] & filters]:
+                groups.remove(group)
+                paths, filters = paths | group[0], filters | group[1]
+            groups.append((paths, filters))
+        return [tuple(path for path in masks if path in paths) for paths, _ in groups]
 
-    def _traced(self, apply_fn: ApplyFn, variables: Any, images: jax.Array) -> _Calls:
-        inputs: dict[str, list[Any]] = {}
-        outputs: list[tuple[jax.Array, str]] = []
+    def _runs(self, path: str) -> bool:
+        mean = self._weights[self.norms[path]["mean"]]
+        return any(mean in operation.invars for operation in self.program.operations)
 
-        def record(next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
-            result, module = next_fun(*args, **kwargs), context.module
-            path = "/".join(module.path)
-            if context.method_name == "__call__" and isinstance(module, nn.Conv | nn.Dense):
-                inputs.setdefault(path, []).append(args[0])
-                if isinstance(module, nn.Conv):
-                    outputs.append((result, path))
-                    if module.feature_group_count != 1:
-                        self._grouped.add(path)
-            elif context.method_name == "__call__" and isinstance(module, nn.BatchNorm):
-                # While tracing, the very array that a convolution returned arrives at its norm.
-                found = [conv for out, conv in outputs if out is args[0]]
-                self._producers[path] = found[0] if found else ""
-            return result
+    def _of(self, path: str) -> np.ndarray:
+        """Filters of a norm, as (channels, arrays of the norm)."""
+        lines = [self._line(name) for name in self.norms[path].values()]
+        return np.stack([self.places.filters[line] for line in lines], axis=1)
 
-        with jax.disable_jit(), nn.intercept_methods(record):
-            output = apply_fn(variables, images)
-        if not inputs:
-            raise UserError(
-                "apply_fn ran no Linen Conv or Dense layer: give a function (variables, images) "
-                "that calls model.apply"
-            )
-        self._order = list(inputs)
-        return _Calls(inputs, output)
+    def _line(self, name: str) -> Line:
+        variable = self._weights[name]
+        return variable, int(np.argmax(shape(variable)))
 
+    def _needed(self, masks: Masks) -> Needed:
+        constants = find_constants(self.program, self.places, self._known(masks))
+        return Needed.find(self.places, constants)
 
-def tiled(mask: np.ndarray, inputs: int) -> np.ndarray:
-    """Repeat a mask of filters for each place of a flattened map, as a layer receives them.
+    def _known(self, masks: Masks) -> dict[Any, np.ndarray]:
+        """Vectors among the variables, with gamma = beta = 0 where filters shall go."""
+        values = dict(self._values)
+        for path, mask in masks.items():
+            values |= silenced(self.norms[path], self._values, mask)
+        return {
+            self._weights[name]: value
+            for name, value in values.items()
+            if value.size > 1 and max(value.shape) == value.size
+        }
 
-    Args:
-      mask: boolean (filters,).
-      inputs: number of the layer's inputs.
+    def _partners(self, masks: Masks) -> dict[int, str]:
+        """Filter -> a norm that has it and shall not lose it."""
+        found = {}
+        for path in self.norms:
+            stays = ~masks.get(path, np.zeros(len(self._of(path)), bool))
+            found |= dict.fromkeys(self._of(path)[stays].ravel().tolist(), path)
+        return found
 
-    Returns:
-      Boolean (inputs,); all False if the sizes do not fit.
+    def _gone(self, masks: Masks, kept: np.ndarray) -> np.ndarray:
+        gone = np.zeros(self.places.count, bool)
+        for path, mask in masks.items():
+            gone[self._of(path)[mask]] = True
+        for meeting in self.places.meetings:
+            if meeting.weights is not None:
+                value, weights = (self.places.filters[x] for x in (meeting.value, meeting.weights))
+                gone[weights[gone[value]]] = True
+        return gone & ~kept
 
-    Example:
-      >>> tiled(np.array([True, False]), 4).tolist()
-      [True, False, True, False]
-    """
-    return np.tile(mask, inputs // mask.size) if inputs % mask.size == 0 else np.zeros(inputs, bool)
-
-
-def _consumes(path: str, ones: _Calls, zeros: _Calls, dropped: np.ndarray) -> bool:
-    calls = list(zip(ones.inputs[path], zeros.inputs[path], strict=True))
-    return all(_carries(a, b, dropped) for a, b in calls)
-
-
-def _carries(ones: np.ndarray, zeros: np.ndarray, dropped: np.ndarray) -> bool:
-    """Whether an input is the norm's filters and nothing but them at the dropped places."""
-    mask = tiled(dropped, ones.shape[-1])
-    if not mask.any():
-        return False
-    rest = np.array_equal(ones[..., ~mask], zeros[..., ~mask])
-    return rest and not zeros[..., mask].any() and bool((ones[..., mask] != 0).all())
+    def _cuts(self, gone: np.ndarray) -> Cuts:
+        cuts: Cuts = {}
+        for name, variable in self._weights.items():
+            for axis in range(len(shape(variable))):
+                filters = self.places.filters.get((variable, axis))
+                if filters is not None and gone[filters].any():
+                    cuts.setdefault(name, {})[axis] = ~gone[filters]
+        return cuts
 
 
-def _difference(ones: _Calls, zeros: _Calls, consumers: tuple[str, ...]) -> str:
-    """The first thing, beside blind consumers, that differs between the two runs, or ''."""
-    for path, calls in ones.inputs.items():
-        same = map(np.array_equal, calls, zeros.inputs[path])
-        if path not in consumers and not all(same):
-            return path
-    pairs = zip(jax.tree.leaves(ones.output), jax.tree.leaves(zeros.output), strict=True)
-    return "" if all(np.array_equal(a, b) for a, b in pairs) else "the model's output"
+@dataclasses.dataclass(frozen=True)
+class Needed:
+    """Filters that something needs, and what."""
+
+    kept: np.ndarray  # (filters,) bool
+    first: Mapping[int, str]  # filter -> what needs it
+
+    @classmethod
+    def find(cls, places: Places, constants: Constants) -> Needed:
+        """Follow needs from outputs, sums and operations that take everything as it is."""
+        kept = np.zeros(places.count, bool)
+        first: dict[int, str] = {}
+
+        def need(filters: np.ndarray, why: str) -> None:
+            new = filters[~kept[filters]]
+            first.update((int(f), why) for f in new if int(f) not in first)
+            kept[new] = True
+
+        for needed in places.needs:
+            need(needed.filters, needed.why)
+        for meeting in places.meetings:
+            value = places.filters[meeting.value]
+            wanted = ~_zero(constants, meeting.value, value.size)
+            if meeting.weights is not None:
+                wanted &= ~_zero(constants, meeting.weights, value.size)
+                need(places.filters[meeting.weights][wanted], f"they feed {meeting.layer}")
+            constant = constants.get(meeting.value)
+            known = constant.known if constant else np.zeros(value.size, bool)
+            layer = meeting.layer or "the next layer"
+            need(value[wanted & known], f"they send {layer} a constant that is not zero")
+            need(value[wanted & ~known], f"{_ACTIVE}{layer}")
+        before = -1
+        while before < (before := int(kept.sum())):
+            for meeting in places.meetings:
+                _agree(places, meeting, kept, need)
+        return cls(kept, first)
+
+    def any_of(self, filters: np.ndarray) -> np.ndarray:
+        """Whether anything of each channel (channels, arrays) is needed."""
+        return self.kept[filters].any(axis=1)
+
+    def why(self, filters: np.ndarray, path: str, partners: Mapping[int, str]) -> Counter[str]:
+        """Reasons for which channels are needed, counted."""
+        found: Counter[str] = Counter()
+        for channel in filters:
+            one = next(int(f) for f in channel if self.kept[f])
+            why = self.first.get(one, "they are needed")
+            partner = partners.get(one)
+            if why.startswith(_ACTIVE) and partner and partner != path:
+                layer = why.removeprefix(_ACTIVE)
+                why = f"they meet active filters of {partner} in a sum or product, before {layer}"
+            elif why.startswith(_ACTIVE):
+                why = f"what they send {why.removeprefix(_ACTIVE)} is not zero"
+            found[why] += 1
+        return found
+
+
+_ACTIVE = "active: "
+
+
+def _agree(places: Places, meeting: Meeting, kept: np.ndarray, need: Any) -> None:
+    """Weights that meet a filter that stays, stay; between two activations, either way round."""
+    if meeting.weights is None:
+        return
+    value, weights = places.filters[meeting.value], places.filters[meeting.weights]
+    need(weights[kept[value]], f"they feed {meeting.layer}")
+    if meeting.mutual:
+        need(value[kept[weights]], "they are multiplied with active filters")
+
+
+def _zero(constants: Constants, line: Line, size: int) -> np.ndarray:
+    constant = constants.get(line)
+    return constant.equals(0) if constant else np.zeros(size, bool)
+
+
+def _told(found: Counter[str], mask: np.ndarray) -> str:
+    why, total, asked = found.most_common(1)[0][0], found.total(), int(mask.sum())
+    return why if total == asked else f"{total} of {asked} stay: {why}"

@@ -162,3 +162,13 @@ def _candidates(
         if found:
             return {name: found[name] for name in sorted(found, key=natural_key)}
     return {}
+
+
+def leaf_paths(variables: Any) -> list[Path]:
+    """Names on the way to each leaf of variables, in the order of `jax.tree.leaves`.
+
+    Example:
+      >>> leaf_paths({'params': {'C1': {'conv': {'kernel': np.ones(3)}}}})
+      [('params', 'C1', 'conv', 'kernel')]
+    """
+    return [_names(keys) for keys, _ in jax.tree_util.tree_flatten_with_path(variables)[0]]

@@ -1,0 +1,120 @@
+"""Arrays of any model's variables by name: those of each norm, cut ones, masked ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sparsity_jax.errors import UserError
+from sparsity_jax.sparsity.layers import conv_norms, leaf_paths
+
+Cuts = dict[str, dict[int, np.ndarray]]  # array name -> axis -> what stays (bool)
+Masks = Mapping[str, np.ndarray]  # norm path -> boolean array (filters,), True = goes
+Norms = Mapping[str, Mapping[str, str]]  # norm path -> 'scale', 'bias', 'mean', 'var' -> array name
+
+
+def array_names(variables: Any) -> list[str]:
+    """Names of the leaves of variables, in the order of `jax.tree.leaves`.
+
+    Raises:
+      UserError: two leaves have one name, as a name with a slash may bring about.
+
+    Example:
+      >>> array_names({'params': {'Dense_0': {'kernel': np.ones((2, 2))}}})
+      ['params/Dense_0/kernel']
+    """
+    names = ["/".join(path) for path in leaf_paths(variables)]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"two arrays have the name {twice[0]}; rename one of the modules")
+    return names
+
+
+def module_of(name: str) -> str:
+    """Module that an array belongs to, without Linen's collection.
+
+    Example:
+      >>> module_of('params/Block_0/Conv_0/kernel'), module_of('head/kernel')
+      ('Block_0/Conv_0', 'head')
+    """
+    *module, _ = name.split("/")
+    return "/".join(module[1:] if module[:1] in (["params"], ["batch_stats"]) else module)
+
+
+class _Slot:
+    """Stands for a leaf of the variables: its shape and its name."""
+
+    def __init__(self, leaf: Any, name: str) -> None:
+        self.shape, self.ndim, self.name = np.shape(leaf), np.ndim(leaf), name
+
+
+def find_norms(variables: Any) -> Norms:
+    """Names of the arrays of each norm of a convolution.
+
+    Example:
+      >>> find_norms(variables)['C1/norm']['scale']
+      'params/C1/norm/scale'
+    """
+    leaves, tree = jax.tree.flatten(variables)
+    slots = [_Slot(leaf, name) for leaf, name in zip(leaves, array_names(variables), strict=True)]
+    norms = conv_norms(jax.tree.unflatten(tree, slots))
+    wanted = ("scale", "bias", "mean", "var")
+    return {
+        path: {k: found[k].name for k in wanted if k in found}  # pyright: ignore[reportAttributeAccessIssue]
+        for path, found in norms.items()
+    }
+
+
+def replaced(variables: Any, arrays: Mapping[str, Any]) -> Any:
+    """The variables with some arrays replaced, by name.
+
+    Example:
+      >>> replaced({'a': np.ones(2)}, {'a': np.zeros(1)})
+      {'a': Array([0.], dtype=float32)}
+    """
+    leaves, tree = jax.tree.flatten(variables)
+    named = zip(array_names(variables), leaves, strict=True)
+    return jax.tree.unflatten(
+        tree,
+        [jnp.asarray(arrays[name]) if name in arrays else leaf for name, leaf in named],
+    )
+
+
+def cut(variables: Any, cuts: Cuts) -> Any:
+    """The variables without what cuts remove.
+
+    Example:
+      >>> cut({'a': np.arange(3)}, {'a': {0: np.array([True, False, True])}})
+      {'a': Array([0, 2], dtype=int32)}
+    """
+    values = dict(zip(array_names(variables), jax.tree.leaves(variables), strict=True))
+    smaller = {}
+    for name, axes in cuts.items():
+        array = np.asarray(values[name])
+        for axis, keep in axes.items():
+            array = np.compress(keep, array, axis=axis)
+        smaller[name] = array
+    return replaced(variables, smaller)
+
+
+def silenced(
+    norm: Mapping[str, str], values: Mapping[str, np.ndarray], mask: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Arrays of a norm with which the filters of `mask` give exactly zero.
+
+    gamma = beta = 0, as the author's code does; without gamma the variance becomes infinite.
+
+    Example:
+      >>> silenced({'scale': 'a'}, {'a': np.ones(2)}, np.array([True, False]))
+      {'a': array([0., 1.])}
+    """
+    found = {}
+    for kind, number in (("scale", 0), ("bias", 0), ("var", np.inf)):
+        if kind in norm and (kind != "var" or "scale" not in norm):
+            array = values[norm[kind]]
+            changed = np.where(mask.reshape(array.shape), number, array)
+            found[norm[kind]] = changed.astype(array.dtype)
+    return found
