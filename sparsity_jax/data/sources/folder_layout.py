@@ -81,7 +81,7 @@ def arrange(names: Iterable[str], source: str, test_fraction: float = 0.0) -> La
             raise UserError(_nothing_fits(pictures.values(), passed, source))
         places = _unsplit(pictures, root, passed)
         _check_folders(paths, places, source)
-        places = _hold_out(places, test_fraction, source)
+        places = hold_out(places, test_fraction, source)
     else:
         if test_fraction:
             raise UserError(f"{source} has a test split: test_fraction={test_fraction} has no use")
@@ -155,6 +155,26 @@ def counted(kinds: Mapping[str, int]) -> str:
     """
     ordered = sorted(kinds.items(), key=lambda each: (-each[1], each[0]))
     return ", ".join(f"{number} {kind}" for kind, number in ordered)
+
+
+def hold_out(places: Mapping[str, Place], fraction: float, source: str) -> dict[str, Place]:
+    """Move a part of every class to 'test': the files whose names hash lowest, on any machine.
+
+    Raises:
+        UserError: a class of one image.
+    """
+    members: dict[str, list[str]] = defaultdict(list)
+    for name, place in places.items():
+        members[place.class_name].append(name)
+    split = {}
+    for class_name, names in members.items():
+        if len(names) < 2:
+            raise UserError(f"{source}: class {class_name!r} has one image; two needed to hold out")
+        names.sort(key=lambda name: hashlib.blake2b(repr(places[name][1:]).encode()).digest())
+        count = min(max(1, round(fraction * len(names))), len(names) - 1)
+        for index, name in enumerate(names):
+            split[name] = places[name]._replace(split="test" if index < count else "train")
+    return split
 
 
 def _check_once(names: Collection[str], pictures: Mapping[str, Parts], source: str) -> None:
@@ -242,22 +262,6 @@ def _unsplit(pictures: Mapping[str, Parts], root: Parts, passed: Counter[str]) -
     return places
 
 
-def _hold_out(places: Mapping[str, Place], fraction: float, source: str) -> dict[str, Place]:
-    """Moves a part of every class to 'test': the files whose names hash lowest, on any machine."""
-    members: dict[str, list[str]] = defaultdict(list)
-    for name, place in places.items():
-        members[place.class_name].append(name)
-    split = {}
-    for class_name, names in members.items():
-        if len(names) < 2:
-            raise UserError(f"{source}: class {class_name!r} has one image; two needed to hold out")
-        names.sort(key=lambda name: hashlib.blake2b(repr(places[name][1:]).encode()).digest())
-        count = min(max(1, round(fraction * len(names))), len(names) - 1)
-        for index, name in enumerate(names):
-            split[name] = places[name]._replace(split="test" if index < count else "train")
-    return split
-
-
 def _check_folders(paths: Mapping[str, Parts], places: Mapping[str, Place], source: str) -> None:
     """A folder among the class folders that holds no image is a class that would be lost."""
     full = {paths[name][: -1 - place.file.count("/")] for name, place in places.items()}
@@ -279,4 +283,8 @@ def _nothing_fits(pictures: Collection[Parts], passed: Mapping[str, int], source
         return f"{source} holds no images in class folders ({others or 'empty'}); {EXPECTED}"
     found = ", ".join(f"'{each}/'" for each in sorted(folders)[:3])
     more = f" and {len(folders) - 3} more" if len(folders) > 3 else ""
-    return f"{source} holds {found}{more}, but no train/ and test/; {EXPECTED}; or {HELD_OUT}"
+    told = next((kind for kind in (".csv", ".tsv", ".parquet") if kind in passed), None)
+    table = f"; or name the table, as folder:LIST{told}" if told else ""
+    return (
+        f"{source} holds {found}{more}, but no train/ and test/; {EXPECTED}; or {HELD_OUT}{table}"
+    )

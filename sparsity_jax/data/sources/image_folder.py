@@ -2,62 +2,35 @@
 
 import functools
 import hashlib
+import itertools
 import logging
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from sparsity_jax.data.dataset import Dataset
-from sparsity_jax.data.files.archives import File, list_folder, read_archive, read_folder
+from sparsity_jax.data.files.archives import File, read_archive, read_folder
 from sparsity_jax.data.files.as_seen import Seen, scaled_to_bytes, see
 from sparsity_jax.data.files.cache import check_writable, read_cache, write_cache
 from sparsity_jax.data.files.decode import WAY_OUT, in_threads
 from sparsity_jax.data.sources import folder_layout, folder_remarks
-from sparsity_jax.data.sources.folder_layout import EXPECTED, SPLITS, Layout, Place
+from sparsity_jax.data.sources.folder_layout import SPLITS, Place
+from sparsity_jax.data.sources.image_container import Container, Options, inspect
+from sparsity_jax.data.sources.image_table import stored_files
 from sparsity_jax.errors import UserError
 
 MAX_TOTAL_BYTES = 16 * 2**30  # of pixels; the set is held in memory
 _VERSION = "2"  # raise it when the same files would decode to other arrays
-_ARCHIVE_SUFFIX = re.compile(r"\.(zip|tar|tgz|txz|tbz2?|tar\.(gz|xz|bz2))$", re.IGNORECASE)
+_ARCHIVE_SUFFIX = re.compile(
+    r"\.(zip|tar|tgz|txz|tbz2?|tar\.(gz|xz|bz2)|csv|tsv|parquet)$", re.IGNORECASE
+)
 _log = logging.getLogger(__name__)
-
-
-class Options(NamedTuple):
-    """Options of reading pictures.
-
-    Args:
-        resize: above 0: make each so many pixels wide and high.
-        test_fraction: above 0: hold out so much of every class of a set without a test split.
-        skip_unreadable: leave out images that cannot be decoded.
-        progress: show a bar.
-    """
-
-    resize: int = 0
-    test_fraction: float = 0.0
-    skip_unreadable: bool = False
-    progress: bool = True
-
-
-class Container(NamedTuple):
-    """A folder or archive, looked at but not read.
-
-    Args:
-        path: where it is.
-        layout: of a folder; None for an archive, whose names are known when it has been read.
-        total: bytes to read.
-        fingerprint: changes when its contents do.
-    """
-
-    path: Path
-    layout: Layout | None
-    total: int
-    fingerprint: str
 
 
 def load(
@@ -69,7 +42,7 @@ def load(
     skip_unreadable: bool = False,
     progress: bool = True,
 ) -> Dataset:
-    """Load `train/<class>/*` and `test/<class>/*`, decoding the images once.
+    """Load `train/<class>/*` and `test/<class>/*`, or what tables tell, decoding the images once.
 
     All formats of `decode.formats()` are read. What is passed over is counted by kind in a
     warning. The decoded set is cached under the path, size and modification time of the archive,
@@ -77,7 +50,8 @@ def load(
     stored in. 16-bit gray is scaled by the range of the training images.
 
     Args:
-        path: a folder, or a .zip, .tar, .tar.gz, .tar.xz, .tar.bz2; see `folder_layout.arrange`.
+        path: a folder, or a .zip, .tar, .tar.gz, .tar.xz, .tar.bz2, see `folder_layout.arrange`;
+            or a table, or a folder with tables, see `image_table`.
         cache_dir: where decoded sets are kept.
         resize: above 0: make every image so many pixels wide and high, antialiased.
         test_fraction: above 0: hold out so much of every class of a set without a test split.
@@ -117,28 +91,6 @@ def stem(path: Path) -> str:
         'cifar10_jpeg'
     """
     return _ARCHIVE_SUFFIX.sub("", path.resolve().name) or "folder"
-
-
-def inspect(path: Path, options: Options) -> Container:
-    """Look at a folder or archive without reading its images.
-
-    Raises:
-        UserError: nothing there, or a folder of another layout.
-    """
-    if path.is_file():
-        status = path.stat()
-        return Container(path, None, status.st_size, f"{status.st_size} {status.st_mtime_ns}")
-    if not path.is_dir():
-        raise UserError(f"folder:{path} does not exist; give a folder or an archive; {EXPECTED}")
-    listing = list_folder(path)
-    names = [*(name for name, _ in listing.files), *listing.folders]
-    layout = folder_layout.arrange(names, str(path), options.test_fraction)
-    if listing.broken:
-        layout.passed_over["broken links"] += len(listing.broken)
-    found = [(name, status) for name, status in listing.files if name in layout.places]
-    lines = [f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in found]
-    digest = hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-    return Container(path, layout, sum(status.st_size for _, status in found), digest)
 
 
 def decode(container: Container, options: Options) -> Dataset:
@@ -202,7 +154,12 @@ def _read(container: Container, options: Options, names: list[str]) -> dict[str,
 
 def _files(container: Container, names: list[str]) -> Iterator[File]:
     if container.layout is not None:
-        return read_folder(container.path, sorted(container.layout.places))
+        stored = container.table.stored if container.table else {}
+        named = sorted(name for name in container.layout.places if name not in stored)
+        return itertools.chain(
+            stored_files(container.table) if container.table else (),
+            read_folder(container.root, named),
+        )
 
     def is_image(name: str) -> bool:
         names.append(name)
