@@ -185,3 +185,25 @@ def test_published_numbers_beside_ours_are_not_cut(
         assert part.evaluate("part => part.scrollWidth <= part.clientWidth")
     page.close()
     assert said == []
+
+
+def test_on_a_phone_the_papers_tables_move_under_their_first_column(
+    browser: Any, tmp_path: Path
+) -> None:
+    fakes = [dataclasses.replace(fake, dataset="CIFAR100") for fake in fake_workdir.QUICKSTART]
+    fake_workdir.write(tmp_path, tuple(fakes), evaluations=4)
+    (tmp_path / "report.html").write_text(html_page(loading.load(tmp_path), []))
+    page, said = _open(browser, tmp_path, viewport={"width": 390, "height": 844})
+    part = page.locator(".scroll:has(table.paper)").nth(1)  # Table 2, the widest
+    assert part.evaluate("part => part.scrollWidth > part.clientWidth + 100")
+    head, last = (
+        part.locator("tbody tr").first.locator(f":scope > :nth-child({i})") for i in (1, 13)
+    )
+    before, hidden = head.bounding_box()["x"], last.bounding_box()["x"]
+    part.evaluate("part => { part.scrollLeft = part.scrollWidth }")
+    assert head.bounding_box()["x"] == before
+    assert hidden > 390 > last.bounding_box()["x"] + last.bounding_box()["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert part.locator("caption span").bounding_box()["x"] >= 0
+    page.close()
+    assert said == []
