@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.io
@@ -20,6 +20,7 @@ from sparsity_jax.data.files.archives import File, read_archive, read_nested_tar
 from sparsity_jax.data.files.decode import decode, warn_of_skipped
 from sparsity_jax.data.files.downloads import Archive
 from sparsity_jax.data.sources.builders.archive_builder import ArchiveBuilder, Example
+from sparsity_jax.data.sources.builders.synsets import class_words
 from sparsity_jax.errors import UserError
 
 SIDE, QUALITY = 256, 95
@@ -38,12 +39,13 @@ class Imagenet2012(ArchiveBuilder):
     IMAGE_SHAPE = (SIDE, SIDE, 3)
 
     def class_names(self, path: Path) -> tuple[str, ...]:
-        """WordNet identifiers, such as n01440764 (tench), sorted."""
-        return tuple(sorted(_synsets(path.with_name(_KIT.file)).values()))
+        """Words, such as tench, in the order of their WordNet identifiers."""
+        synsets = _synsets(path.with_name(_KIT.file)).values()
+        return class_words(_identifiers(path), {each.identifier: each.words for each in synsets})
 
     def examples(self, path: Path, split: str) -> Iterator[Example]:
         """See `ArchiveBuilder.examples`."""
-        label_of = {name: label for label, name in enumerate(self.class_names(path))}
+        label_of = {name: label for label, name in enumerate(_identifiers(path))}
         if split == "train":
             files, class_of = read_nested_tar(path), _folder
         else:
@@ -102,13 +104,25 @@ def _resized_or_error(file: File) -> bytes | ValueError:
         return error
 
 
-def _synsets(kit: Path) -> dict[int, str]:
-    """Number of each of the leaf classes, from 1, to its WordNet identifier."""
+class Synset(NamedTuple):
+    """A class: its WordNet identifier, such as n01440764, and its words, such as 'tench, ...'."""
+
+    identifier: str
+    words: str
+
+
+def _identifiers(path: Path) -> list[str]:
+    """Sorted: the order of the labels."""
+    return sorted(each.identifier for each in _synsets(path.with_name(_KIT.file)).values())
+
+
+def _synsets(kit: Path) -> dict[int, Synset]:
+    """The leaf classes by their number, from 1."""
     content = _member(kit, "data/meta.mat")
     try:
         table = scipy.io.loadmat(io.BytesIO(content), squeeze_me=True)["synsets"]
         return {
-            int(row["ILSVRC2012_ID"]): str(row["WNID"])
+            int(row["ILSVRC2012_ID"]): Synset(str(row["WNID"]), str(row["words"]))
             for row in np.atleast_1d(table)
             if int(row["num_children"]) == 0
         }
@@ -120,7 +134,8 @@ def _truth(kit: Path) -> Callable[[str], str | None]:
     """From a validation file's name to its class: line k belongs to ILSVRC2012_val_<k>.JPEG."""
     synsets = _synsets(kit)
     lines = _member(kit, "data/ILSVRC2012_validation_ground_truth.txt").split()
-    classes = [synsets.get(int(line)) if line.isdigit() else None for line in lines]
+    found = [synsets.get(int(line)) if line.isdigit() else None for line in lines]
+    classes = [each.identifier if each else None for each in found]
 
     def class_of(name: str) -> str | None:
         digits = PurePosixPath(name).stem.rpartition("_")[2]

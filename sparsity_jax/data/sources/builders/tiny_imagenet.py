@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from sparsity_jax.data.files.archives import read_archive
 from sparsity_jax.data.files.downloads import Archive
 from sparsity_jax.data.sources.builders.archive_builder import ArchiveBuilder, Example
+from sparsity_jax.data.sources.builders.synsets import class_words
 from sparsity_jax.errors import UserError
 
 _TOP = "tiny-imagenet-200"
@@ -26,12 +27,14 @@ class TinyImagenet(ArchiveBuilder):
     IMAGE_SHAPE = (64, 64, 3)
 
     def class_names(self, path: Path) -> tuple[str, ...]:
-        """WordNet identifiers, such as n01443537 (goldfish), sorted."""
-        return tuple(sorted(set(_text(path, f"{_TOP}/wnids.txt").split())))
+        """Words, such as goldfish, in the order of their WordNet identifiers."""
+        lines = (line.split("\t") for line in _text(path, f"{_TOP}/words.txt").splitlines())
+        words = {line[0]: line[1] for line in lines if len(line) > 1}
+        return class_words(_identifiers(path), words)
 
     def examples(self, path: Path, split: str) -> Iterator[Example]:
         """See `ArchiveBuilder.examples`."""
-        label_of = {name: label for label, name in enumerate(self.class_names(path))}
+        label_of = {name: label for label, name in enumerate(_identifiers(path))}
         class_of = _validation_classes(path) if split == "test" else {}
         folder = f"{_TOP}/{'val' if split == 'test' else 'train'}/"
         for file in read_archive(path, lambda name: name.startswith(folder) and _is_image(name)):
@@ -40,6 +43,11 @@ class TinyImagenet(ArchiveBuilder):
             if name not in label_of:
                 raise UserError(f"{path}: image {file.name} has no known class")
             yield file.data, label_of[name]
+
+
+def _identifiers(path: Path) -> list[str]:
+    """WordNet's, such as n01443537, sorted: the order of the labels."""
+    return sorted(set(_text(path, f"{_TOP}/wnids.txt").split()))
 
 
 def _validation_classes(path: Path) -> dict[str, str]:
