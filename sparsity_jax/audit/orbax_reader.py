@@ -1,92 +1,66 @@
-"""Tensors of an Orbax checkpoint, whoever wrote it."""
+"""Tensors of Orbax trees: their metadata, and the vectors that are asked for."""
 
 from __future__ import annotations
 
-import logging
-import warnings
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from pathlib import Path as File
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
-from sparsity_jax.audit.tensors import MAX_VECTOR, Tensors
-from sparsity_jax.errors import UserError
+from sparsity_jax.audit.tensors import Path, Source, Tensor, checked_shape
 
 
-def read_orbax(path: Path) -> Tensors:
-    """Tensors of an Orbax checkpoint: a saved tree, a step, or a folder of steps (newest taken).
+def read_trees(folders: Sequence[File], what: str) -> Source:
+    """List the tensors of one step's trees.
 
-    Where a step holds several trees, the name of each stands before the names of its tensors.
-
-    Raises:
-      UserError: no saved tree inside.
+    Args:
+      folders: each with one tree; where there are several, the name of each stands before the
+        names of its tensors.
+      what: what they are, in the user's words.
     """
-    # Orbax warns that item folders of a step lack top-level metadata; they always do.
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    trees = _newest_trees(path)
-    return {
-        (f"{folder.name}/{name}" if len(trees) > 1 else name): leaf
-        for folder in trees
-        for name, leaf in _read_tree(folder).items()
-    }
+    trees = {folder: _metadata(folder) for folder in folders}
+    tensors: dict[Path, Tensor] = {}
+    places: dict[Path, tuple[File, Any]] = {}
+    for folder, tree in trees.items():
+        for keys, leaf in jax.tree_util.tree_flatten_with_path(tree, is_leaf=_is_array)[0]:
+            if _is_array(leaf):
+                prefix = (folder.name,) if len(folders) > 1 else ()
+                path = (*prefix, *(jax.tree_util.keystr((key,), simple=True) for key in keys))
+                tensors[path] = Tensor(checked_shape(leaf.shape))
+                places[path] = folder, keys
+
+    def read(paths: Iterable[Path]) -> dict[Path, np.ndarray]:
+        wanted = list(paths)
+        found: dict[Path, np.ndarray] = {}
+        for folder, tree in trees.items():
+            mine = {places[path][1]: path for path in wanted if places[path][0] == folder}
+            if mine:
+                found |= {mine[keys]: array for keys, array in _restored(folder, tree, mine)}
+        return found
+
+    return Source(what, tensors, read)
 
 
-def _read_tree(folder: Path) -> Tensors:
-    with ocp.PyTreeCheckpointer() as checkpointer:
-        tree = checkpointer.metadata(folder).item_metadata.tree
-        wanted = jax.tree.map(_restore_args, tree, is_leaf=_is_array)
-        with warnings.catch_warnings():  # it was saved elsewhere, on other devices: that is fine
-            warnings.simplefilter("ignore")
-            restored = checkpointer.restore(folder, restore_args=wanted)
-    flat = jax.tree_util.tree_flatten_with_path(restored)[0]
-    return {"/".join(_name(key) for key in keys): _light(leaf) for keys, leaf in flat}
+def _metadata(folder: File) -> Any:
+    handler: Any = ocp.PyTreeCheckpointHandler()
+    found = handler.metadata(folder)
+    return getattr(found, "tree", found)
 
 
-def _newest_trees(path: Path) -> list[Path]:
-    """The folders of one step's trees."""
-    saved = sorted(found.parent for found in path.resolve().rglob("_METADATA"))
-    if not saved:
-        raise UserError(
-            "no Orbax checkpoint inside (no _METADATA); give the checkpoint's directory"
-        )
-    runs = sorted({str(_run(folder).relative_to(path.resolve())) for folder in saved})
-    if len(runs) > 1:
-        raise UserError(f"holds {len(runs)} checkpoints; give one of them, such as {runs[0]}")
-    newest = max(_step(folder) for folder in saved)
-    return [folder for folder in saved if _step(folder) == newest]
-
-
-def _run(folder: Path) -> Path:
-    """The folder that holds the steps: RUN of RUN/12/default, RUN/12 or RUN itself."""
-    step = next((up for up in (folder, folder.parent) if up.name.isdigit()), None)
-    return step.parent if step else folder
-
-
-def _step(folder: Path) -> int:
-    return max((int(up.name) for up in (folder, folder.parent) if up.name.isdigit()), default=-1)
+def _restored(folder: File, tree: Any, wanted: Any) -> list[tuple[Any, np.ndarray]]:
+    """The leaves with some keys; the others stay on the disk."""
+    asked = jax.tree_util.tree_map_with_path(
+        lambda keys, leaf: leaf if keys in wanted else ocp.PLACEHOLDER, tree, is_leaf=_is_array
+    )
+    types = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), asked)
+    handler: Any = ocp.PyTreeCheckpointHandler()
+    restored = handler.restore(folder, args=ocp.args.PyTreeRestore(item=asked, restore_args=types))
+    leaves = jax.tree_util.tree_flatten_with_path(restored)[0]
+    return [(keys, np.asarray(leaf)) for keys, leaf in leaves if keys in wanted]
 
 
 def _is_array(leaf: Any) -> bool:
-    return hasattr(leaf, "shape")
-
-
-def _restore_args(leaf: Any) -> ocp.RestoreArgs:
-    return ocp.RestoreArgs(restore_type=np.ndarray if _is_array(leaf) else None)
-
-
-def _light(leaf: Any) -> Any:
-    if getattr(leaf, "ndim", 0) > 1 or getattr(leaf, "size", 0) > MAX_VECTOR:
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-    return leaf
-
-
-def _name(key: Any) -> str:
-    match key:
-        case DictKey(key=name) | GetAttrKey(name=name):
-            return str(name)
-        case SequenceKey(idx=index):
-            return str(index)
-    return str(key)
+    return getattr(leaf, "shape", None) is not None

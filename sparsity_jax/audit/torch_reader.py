@@ -1,164 +1,123 @@
 """Tensors of a PyTorch file, read without PyTorch and without running its pickle.
 
-A .pt file is a zip with a pickle of the structure and one member per storage. The interpreter below
-knows the handful of names that weights need and refuses every other, as `weights_only=True` does.
+A .pt file is a zip with a pickle of the structure and one member per storage; before PyTorch 1.6
+it was a row of pickles with the storages behind them.
 """
 
 from __future__ import annotations
 
 import collections
-import dataclasses
-import io
-import math
-import pickle
 import zipfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path as File
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
-from sparsity_jax.audit.tensors import MAX_HEADER, Tensors, vector_or_shape
+from sparsity_jax.audit.pickles import Inert, Name
+from sparsity_jax.audit.tensors import MAX_TENSORS, Path, Source, Tensor, split_name
+from sparsity_jax.audit.torch_storage import (
+    LegacyStorages,
+    StoredTensor,
+    ZippedStorages,
+    read_legacy_structure,
+    read_zipped_structure,
+)
 from sparsity_jax.errors import UserError
 
-_STORAGES: dict[str, Any] = {
-    "DoubleStorage": np.float64,
-    "FloatStorage": np.float32,
-    "HalfStorage": np.float16,
-    "BFloat16Storage": ml_dtypes.bfloat16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "ShortStorage": np.int16,
-    "CharStorage": np.int8,
-    "ByteStorage": np.uint8,
-    "BoolStorage": np.bool_,
-}
-MAX_NODES = 10**6
+_ADVICE = "valid is what torch.save(model.state_dict(), FILE) writes"
+_MAX_DEPTH = 64
 
 
-@dataclasses.dataclass(frozen=True)
-class _Storage:
-    key: str
-    dtype: Any
-
-
-@dataclasses.dataclass(frozen=True)
-class _Tensor:
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-def read_torch(path: Path) -> Tensors:
-    """Tensors of the (first) state dict in a .pt or .pth file, by their names in it.
-
-    Wrappers such as {'model': state_dict, 'epoch': 3} are looked into; the state dict that holds
-    running statistics is the one that counts.
+def read_torch_zip(file: File) -> Source:
+    """List the tensors of what PyTorch 1.6 and later write.
 
     Raises:
-      UserError: not a zip (saved before PyTorch 1.6), whole objects instead of weights, damage.
+      UserError: whole objects instead of weights, TorchScript, big-endian numbers, damage.
     """
-    if not zipfile.is_zipfile(path):
-        raise UserError(
-            "not a zip file: truncated, or saved before PyTorch 1.6; save it anew with torch.save"
-        )
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
-        if len(names) != 1:
-            raise UserError(
-                "no data.pkl inside; valid is what torch.save(model.state_dict()) writes"
-            )
-        folder = names[0].removesuffix("data.pkl")
-        if f"{folder}byteorder" in archive.namelist() and _head(
-            archive, f"{folder}byteorder", 16
-        ) != (b"little"):
-            raise UserError("saved on a big-endian machine; valid are little-endian files")
-        content = _head(archive, names[0], MAX_HEADER + 1)
-        if len(content) > MAX_HEADER:
-            raise UserError("its data.pkl is too large to be the structure of a network")
-        state = _state_dict(_Weights(io.BytesIO(content)).load())
-        return {name: _read(archive, folder, tensor) for name, tensor in state.items()}
+    with zipfile.ZipFile(file) as archive:
+        content, folder = read_zipped_structure(archive)
+    return _source("PyTorch file", content, ZippedStorages(file, folder))
 
 
-class _Weights(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
-    """Interprets a pickle of weights; the Python version, whose memo cannot be made to explode."""
+def read_torch_legacy(file: File) -> Source:
+    """List the tensors of what PyTorch before 1.6 wrote.
 
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        match module_name, global_name:
-            case "collections", "OrderedDict":
-                return collections.OrderedDict
-            case "torch._utils", "_rebuild_tensor_v2":
-                return _rebuild_tensor
-            case "torch._utils", "_rebuild_parameter":
-                return _rebuild_parameter
-            case "torch", "Size":
-                return tuple
-            case "torch", kind if kind in _STORAGES:
-                return _STORAGES[kind]
-        raise UserError(
-            f"asks for {module_name}.{global_name}, which is more than weights, and is not run; "
-            "valid is what torch.save(model.state_dict()) writes"
-        )
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, _, _ = pid
-        if kind != "storage" or not isinstance(key, str):
-            raise UserError("its storages are not PyTorch's")
-        return _Storage(key, np.dtype(dtype))
+    Raises:
+      UserError: whole objects instead of weights, damage.
+    """
+    content, starts = read_legacy_structure(file)
+    return _source("PyTorch file (before 1.6)", content, LegacyStorages(file, starts))
 
 
-def _rebuild_tensor(storage: Any, offset: int, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    if not isinstance(storage, _Storage):
-        raise UserError("a tensor has no storage")
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+def _source(what: str, content: Any, storages: ZippedStorages | LegacyStorages) -> Source:
+    found: dict[Path, StoredTensor] = {}
+    tensors: dict[Path, Tensor] = {}
+    left_out: list[tuple[str, str]] = []
+    for where, node in _nodes(content):
+        name = "/".join(where) or "the file"
+        if isinstance(node, Inert):
+            if _is_module(node):
+                left_out.append((name, f"a whole pickled module ({node.callee})"))
+            continue
+        for key, value in node.items():
+            if isinstance(value, StoredTensor):
+                path = (*where, *split_name(key, "/" if "/" in key else "."))
+                found[path] = value
+                tensors[path] = Tensor(value.shape, len(where), value.identity)
+    if not tensors:
+        raise UserError(_no_weights(content))
+
+    def read(paths: Iterable[Path]) -> dict[Path, np.ndarray]:
+        with storages as opened:
+            return {path: opened.read(found[path]) for path in paths}
+
+    return Source(what, tensors, read, tuple(left_out))
 
 
-def _rebuild_parameter(data: Any, *_: Any) -> Any:
-    return data
-
-
-def _state_dict(content: Any) -> dict[str, _Tensor]:
-    """The first mapping of names to tensors that has running statistics, or the first at all."""
-    found = [tensors for tensors in _mappings(content) if tensors]
-    with_norms = [t for t in found if any(name.endswith("running_var") for name in t)]
-    if not found:
-        raise UserError(
-            "holds no named tensors; valid is what torch.save(model.state_dict()) writes"
-        )
-    return (with_norms or found)[0]
-
-
-def _mappings(content: Any) -> Iterator[dict[str, _Tensor]]:
-    """Every mapping inside, outermost first; shared and cyclic references are visited once."""
-    queue, seen = collections.deque([content]), set()
+def _nodes(content: Any) -> Iterator[tuple[Path, dict[str, Any] | Inert]]:
+    """Every mapping inside with the keys that lead to it, and every placeholder of a module."""
+    queue: collections.deque[tuple[Path, Any]] = collections.deque([((), content)])
+    seen: set[int] = set()
     while queue:
-        node = queue.popleft()
-        if id(node) in seen:
+        where, node = queue.popleft()
+        if id(node) in seen or len(where) > _MAX_DEPTH:
             continue
         seen.add(id(node))
-        if len(seen) > MAX_NODES:
+        if len(seen) > MAX_TENSORS:
             raise UserError("its structure is too large to be that of a network")
+        if isinstance(node, Inert):
+            yield where, node
+            node = node.items
         if isinstance(node, Mapping):
-            yield {str(k): v for k, v in node.items() if isinstance(v, _Tensor)}
-            queue.extend(node.values())
+            named = {str(key)[:500]: value for key, value in node.items()}
+            yield where, named
+            queue.extend(((*where, key), value) for key, value in named.items() if _holds(value))
         elif isinstance(node, list | tuple):
-            queue.extend(node)
+            queue.extend(
+                ((*where, str(at)), value) for at, value in enumerate(node) if _holds(value)
+            )
 
 
-def _read(archive: zipfile.ZipFile, folder: str, tensor: _Tensor) -> Any:
-    def read(wanted: int) -> bytes:
-        stride = tensor.strides[0] if tensor.shape and math.prod(tensor.shape) > 1 else 1
-        if stride != 1 or not 0 <= tensor.offset <= MAX_HEADER:
-            raise UserError("a vector does not lie in its storage in one piece")
-        start = tensor.offset * tensor.storage.dtype.itemsize
-        return _head(archive, f"{folder}data/{tensor.storage.key}", start + wanted)[start:]
-
-    return vector_or_shape(tensor.shape, tensor.storage.dtype, read)
+def _holds(value: Any) -> bool:
+    return isinstance(value, Mapping | list | tuple | Inert)
 
 
-def _head(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
-    """The first bytes of a member; never more than asked for, whatever the zip claims."""
-    with archive.open(name) as file:
-        return file.read(size)
+def _is_module(node: Inert) -> bool:
+    return isinstance(node.state, Mapping) and "_modules" in node.state
+
+
+def _no_weights(content: Any) -> str:
+    """Why there is nothing to read: the placeholder that stands in the way, or nothing at all."""
+    strange = [node for _, node in _nodes(content) if isinstance(node, Inert)]
+    strange += [v for _, n in _nodes(content) if isinstance(n, dict) for v in n.values()
+                if isinstance(v, Inert)]  # fmt: skip
+    if not strange:
+        kind = type(content).__name__ if not isinstance(content, Name) else str(content)
+        return f"holds no named tensors, but a {kind}; {_ADVICE}"
+    module = next((node for node in strange if _is_module(node)), strange[0])
+    whole = ": it is a whole module, and needs its program" if _is_module(module) else ""
+    return (
+        f"asks for {str(module.callee)[:100]}, which is more than weights, and is not run{whole}; "
+        f"{_ADVICE}"
+    )

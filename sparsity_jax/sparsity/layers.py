@@ -64,42 +64,6 @@ def conv_norms(variables: Any) -> dict[str, Leaves]:
     return {path: found[path] for path in sorted(found, key=natural_key)}
 
 
-def conv_kernels(variables: Any) -> dict[str, jax.Array | None]:
-    """Convolution kernel that each norm of `conv_norms` normalises, as far as names tell.
-
-    Where several convolutions of a scope are as wide as the norm, the k-th norm of that width gets
-    the k-th kernel if there are as many of both, else the last kernel that sorts before it.
-
-    Args:
-      variables: as for `conv_norms`.
-
-    Returns:
-      Layer path -> kernel with the outputs on its last axis, or None if there is none that wide.
-
-    Example:
-      >>> conv_kernels(variables)['C1/norm'].shape
-      (5, 5, 3, 16)
-    """
-    modules, norms = _modules(variables), tuple(conv_norms(variables))
-    kernels = {path: leaves for path, leaves in modules.items() if "mean" not in leaves}
-    found: dict[str, dict[str, jax.Array]] = {}
-    for norm in norms:
-        candidates = _candidates(tuple(norm.split("/")), modules, kernels)
-        found[norm] = {name: leaf for name, leaf in candidates.items() if leaf.ndim >= 3}
-    return {norm: _own(norm, found) for norm in norms}
-
-
-def _own(norm: str, found: Mapping[str, dict[str, jax.Array]]) -> jax.Array | None:
-    candidates = list(found[norm])
-    rivals = [other for other, theirs in found.items() if list(theirs) == candidates]
-    if not candidates:
-        return None
-    if len(rivals) == len(candidates):
-        return found[norm][candidates[rivals.index(norm)]]
-    before = [name for name in candidates if natural_key(name) < natural_key(norm)]
-    return found[norm][before[-1] if before else candidates[0]]
-
-
 def _modules(variables: Any) -> dict[Path, Leaves]:
     """Module path -> its arrays by name, with Linen's collections merged."""
     flat = jax.tree_util.tree_flatten_with_path(variables)[0]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 
 from sparsity_jax.audit import __main__ as audit
 from sparsity_jax.storage.checkpoints import Checkpoints
@@ -21,12 +21,15 @@ from sparsity_jax.storage.checkpoints import Checkpoints
 HERE = Path(__file__).parent
 GAMMA = {"C1": [1.0, 1e-4, -2.0, 0.0], "C2": [0.5, -9e-4, 1.1e-3, 0.0, 3.0, -0.0], "F1": [0.0] * 5}
 ANSWER = {
+    "left_out": [{"name": "F1/norm", "why": "follows a dense layer"}],
     "layers": [
-        {"name": "C1/norm", "filters": 4, "dead": 2},
-        {"name": "C2/norm", "filters": 6, "dead": 3},
+        {"name": "C1/norm", "filters": 4, "dead": 2, "weights": 4 * 27},
+        {"name": "C2/norm", "filters": 6, "dead": 3, "weights": 6 * 36},
     ],
     "filters": 10,
     "dead": 5,
+    "weights": 4 * 27 + 6 * 36,
+    "dead_weights": 2 * 27 + 3 * 36,
 }
 
 
@@ -120,18 +123,34 @@ FORMATS = {
 }
 
 
+READ = {
+    "npz": "npz file",
+    "npz in PyTorch's words": "npz file",
+    "safetensors": "safetensors file",
+    "safetensors in PyTorch's words": "safetensors file",
+    "orbax": "Orbax checkpoint, 'params'",
+    "orbax of a run": "Orbax checkpoint 12 (items arrays, state), 'state/variables/params'",
+    "pt": "PyTorch file",
+    "pth": "PyTorch file, 'model'",
+    "pt in bfloat16": "PyTorch file",
+}
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_gives_the_same_answer(capsys, tmp_path, kind):
     code, out, err = run(capsys, FORMATS[kind](tmp_path), "--json")
     assert (code, err) == (0, "")
-    assert json.loads(out) == ANSWER
+    found = json.loads(out)
+    assert found.pop("read").startswith(READ[kind])
+    assert found == ANSWER
 
 
 def test_the_table_counts_weights_and_the_threshold_moves_it(capsys, tmp_path):
     file = FORMATS["npz"](tmp_path)
     _, out, _ = run(capsys, file)
     lines = out.splitlines()
-    assert lines[1].split() == ["C1/norm", "4", "2", "50.0", "##########"]
+    assert lines[:2] == ["read: npz file, 'params'", "left out: F1/norm: follows a dense layer"]
+    assert lines[3].split() == ["C1/norm", "4", "2", "50.0", "##########"]
     # Own kernels: 2 of 4 filters of 3x3x3, 3 of 6 filters of 3x3x4.
     assert "5 of 10 filters are dead (50.0 %)" in lines[-1]
     assert f"{2 * 27 + 3 * 36} of {4 * 27 + 6 * 36} convolution weights" in lines[-1]
@@ -145,7 +164,9 @@ def test_a_folder_of_several_runs_is_ambiguous(capsys, tmp_path):
     code, out, err = run(capsys, tmp_path)
     assert (code, out) == (2, "")
     assert "holds 2 checkpoints; give one of them, such as a/checkpoints" in err
-    assert run(capsys, tmp_path / "b", "--json")[1] == json.dumps(ANSWER) + "\n"
+    found = json.loads(run(capsys, tmp_path / "b", "--json")[1])
+    assert found.pop("read").startswith("Orbax checkpoint checkpoints/12 (items arrays, state)")
+    assert found == ANSWER
 
 
 def test_the_page_is_self_contained_and_escaped(capsys, tmp_path):
@@ -269,13 +290,19 @@ HOSTILE = {
     "unknown kind": (text_file("x.onnx"), "not a checkpoint known here; give an Orbax"),
     "missing": (lambda folder: folder / "nothing.pt", "does not exist; give an Orbax"),
     "empty folder": (lambda folder: folder, "no Orbax checkpoint inside"),
-    "no norms": (lambda f: npz(f / "x.npz", {"a/kernel": np.ones((3, 3, 1, 2))}), "no BatchNorm"),
+    "no norms": (
+        lambda f: npz(f / "x.npz", {"a/kernel": np.ones((3, 3, 1, 2))}),
+        "no BatchNorm in this npz file: found a/kernel (3, 3, 1, 2)",
+    ),
     "NaN": (
         changed(params__C2__norm__scale=np.full(6, np.nan, np.float32)),
         "layer C2/norm has 6 gammas that are not numbers",
     ),
     "no mean": (changed(batch_stats__C2__norm__mean=None), "C2/norm has a running var but no"),
-    "no gamma": (changed(params__C1__norm__scale=None), "layer C1/norm has no gamma"),
+    "no gamma": (
+        changed(params__C1__norm__scale=None, params__C2__norm__scale=None),
+        "no BatchNorm of a convolution with a gamma: C1/norm has no gamma",
+    ),
     "wrong shapes": (
         changed(params__C1__norm__scale=np.ones(5, np.float32)),
         "layer C1/norm has scale (5,), mean (4,), var (4,); valid are vectors of one length",
@@ -318,23 +345,3 @@ def test_bad_flags_give_one_line_and_code_2(capsys, arguments, message):
     code, out, err = run(capsys, *filled)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err
-
-
-def test_names_of_a_flat_torch_network_pair_norms_with_their_kernels():
-    """Sequential networks: 0 conv, 1 norm, 3 conv, 4 norm of the same width."""
-    tensors = {}
-    for index, inputs in ((0, 3), (3, 8)):
-        tensors[f"features.{index}.weight"] = np.ones((8, inputs, 3, 3), np.float32)
-        for leaf in ("weight", "bias", "running_mean", "running_var"):
-            tensors[f"features.{index + 1}.{leaf}"] = np.ones(8, np.float32)
-    tree = audit.variables_of(tensors)
-    kernels = audit.conv_kernels(tree)
-    assert {name: kernel.shape for name, kernel in kernels.items()} == {
-        "features/1": (3, 3, 3, 8),
-        "features/4": (8, 3, 3, 8),
-    }
-
-
-def test_flattening_is_the_inverse_of_nesting():
-    nested = audit.variables_of(linen())
-    assert set(flatten_dict(nested, sep="/")) == {n.partition("/")[2] for n in linen()}
