@@ -9,28 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sparsity_jax.errors import UserError
-from sparsity_jax.sparsity.layers import conv_norms, leaf_paths
+from sparsity_jax.sparsity.norm_arrays import array_names
 
 Cuts = dict[str, dict[int, np.ndarray]]  # array name -> axis -> what stays (bool)
 Masks = Mapping[str, np.ndarray]  # norm path -> boolean array (filters,), True = goes
-Norms = Mapping[str, Mapping[str, str]]  # norm path -> 'scale', 'bias', 'mean', 'var' -> array name
-
-
-def array_names(variables: Any) -> list[str]:
-    """Names of the leaves of variables, in the order of `jax.tree.leaves`.
-
-    Raises:
-      UserError: two leaves have one name, as a name with a slash may bring about.
-
-    Example:
-      >>> array_names({'params': {'Dense_0': {'kernel': np.ones((2, 2))}}})
-      ['params/Dense_0/kernel']
-    """
-    names = ["/".join(path) for path in leaf_paths(variables)]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"two arrays have the name {twice[0]}; rename one of the modules")
-    return names
 
 
 def module_of(name: str) -> str:
@@ -42,30 +24,6 @@ def module_of(name: str) -> str:
     """
     *module, _ = name.split("/")
     return "/".join(module[1:] if module[:1] in (["params"], ["batch_stats"]) else module)
-
-
-class _Slot:
-    """Stands for a leaf of the variables: its shape and its name."""
-
-    def __init__(self, leaf: Any, name: str) -> None:
-        self.shape, self.ndim, self.name = np.shape(leaf), np.ndim(leaf), name
-
-
-def find_norms(variables: Any) -> Norms:
-    """Names of the arrays of each norm of a convolution.
-
-    Example:
-      >>> find_norms(variables)['C1/norm']['scale']
-      'params/C1/norm/scale'
-    """
-    leaves, tree = jax.tree.flatten(variables)
-    slots = [_Slot(leaf, name) for leaf, name in zip(leaves, array_names(variables), strict=True)]
-    norms = conv_norms(jax.tree.unflatten(tree, slots))
-    wanted = ("scale", "bias", "mean", "var")
-    return {
-        path: {k: found[k].name for k in wanted if k in found}  # pyright: ignore[reportAttributeAccessIssue]
-        for path, found in norms.items()
-    }
 
 
 def replaced(variables: Any, arrays: Mapping[str, Any]) -> Any:

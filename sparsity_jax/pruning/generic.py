@@ -8,14 +8,15 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.pruning.agreement import Change, batches_like, change, outputs, tolerance
-from sparsity_jax.pruning.arrays import Cuts, Masks, array_names, cut, module_of, replaced, silenced
+from sparsity_jax.pruning.arrays import Cuts, Masks, cut, module_of, replaced, silenced
 from sparsity_jax.pruning.narrowing import cut_program, narrow
-from sparsity_jax.pruning.topology import ApplyFn, Removal, Topology
+from sparsity_jax.pruning.topology import Removal, Topology
+from sparsity_jax.sparsity.evaluation import ApplyFn, evaluation
 from sparsity_jax.sparsity.layers import conv_norms
+from sparsity_jax.sparsity.norm_arrays import array_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,25 +186,6 @@ class _Model:
         for path, mask in masks.items():
             arrays |= silenced(self.topology.norms[path], values, mask)
         return replaced(self.variables, arrays)
-
-
-def evaluation(apply_fn: Any) -> ApplyFn:
-    """A function of (variables, images); an NNX module becomes one, in evaluation mode.
-
-    Example:
-      >>> evaluation(len) is len
-      True
-    """
-    if not isinstance(apply_fn, nnx.Module):
-        return apply_fn
-    graph = nnx.graphdef(apply_fn)
-
-    def run(state: Any, images: Any) -> Any:
-        model = nnx.merge(graph, state)
-        model.eval()
-        return model(images)  # pyright: ignore[reportCallIssue]
-
-    return run
 
 
 def _checked(

@@ -11,11 +11,12 @@ import numpy as np
 from flax import linen as nn
 from jax.extend import core
 
-from sparsity_jax.pruning.arrays import Cuts, array_names
+from sparsity_jax.pruning.arrays import Cuts
 from sparsity_jax.pruning.links import links
 from sparsity_jax.pruning.operations import is_depthwise, shape
 from sparsity_jax.pruning.places import Line, find_places
-from sparsity_jax.pruning.topology import ApplyFn
+from sparsity_jax.sparsity.evaluation import ApplyFn
+from sparsity_jax.sparsity.norm_arrays import array_names
 from sparsity_jax.sparsity.program import evaluate, plain, trace
 
 

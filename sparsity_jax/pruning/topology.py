@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from sparsity_jax.pruning.arrays import Cuts, Masks, array_names, find_norms, module_of, silenced
+from sparsity_jax.pruning.arrays import Cuts, Masks, module_of, silenced
 from sparsity_jax.pruning.constants import Constants, find_constants
 from sparsity_jax.pruning.operations import dtype, shape
 from sparsity_jax.pruning.places import Line, Meeting, Places, find_places
+from sparsity_jax.sparsity.evaluation import ApplyFn
+from sparsity_jax.sparsity.norm_arrays import array_names, find_norms
 from sparsity_jax.sparsity.program import Program, trace
-
-ApplyFn = Callable[[Any, Any], Any]
 
 
 @dataclasses.dataclass(frozen=True)

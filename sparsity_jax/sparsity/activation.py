@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparsity_jax.errors import UserError
+from sparsity_jax.sparsity.evaluation import NnxEvaluation, evaluation
 from sparsity_jax.sparsity.filters import FilterSparsity
 from sparsity_jax.sparsity.recording import Activation, pooled_activations
 from sparsity_jax.sparsity.streaming import Images, masked_batches
@@ -38,7 +41,7 @@ def activation_sparsity(
     being a property of the trained network.
 
     Args:
-      apply_fn: (variables, images) -> anything, running a Linen module in evaluation mode, such as
+      apply_fn: (variables, images) -> anything, running a model in evaluation mode, such as
         `functools.partial(model.apply, train=False)`; or an NNX module. The same function object
         given again is not compiled again.
       variables: as for `gamma_sparsity`.
@@ -119,35 +122,22 @@ def check_finite(peaks: Mapping[str, np.ndarray]) -> None:
 def compiled(step: Callable[..., Any], *static: Any) -> Callable[..., Any]:
     """Compile `step` with its first arguments fixed; the same arguments give the same program.
 
+    Functions are the same if they are one object, or methods of one object: functions that merely
+    compare equal may compute different things. NNX modules are the same if they are built alike.
+
     Args:
       step: a function of the static arguments, then of arrays.
-      *static: hashable where the program shall be kept (eight are); others are compiled anew.
+      *static: what is fixed; the programs of the last eight are kept.
 
     Returns:
       A function of the arrays alone.
-
-    Raises:
-      UserError: when called, if `apply_fn` hides its layers inside a transformation.
 
     Example:
       >>> float(compiled(jnp.multiply, 2.0)(3.0))
       6.0
     """
-    try:
-        jitted = _remembered(step, *static)
-    except TypeError:  # an unhashable apply_fn works too, compiled anew every time
-        jitted = jax.jit(functools.partial(step, *static))
-
-    def run(*args: Any) -> Any:
-        try:
-            return jitted(*args)
-        except jax.errors.UnexpectedTracerError as error:
-            raise UserError(
-                "apply_fn hides BatchNorm layers inside nn.remat or a similar transformation; "
-                "give the same model without it (its variables fit)"
-            ) from error
-
-    return run
+    keys = tuple(_Same.of(evaluation(value)) for value in static)
+    return _remembered(step, *keys)
 
 
 def check_threshold(threshold: float) -> None:
@@ -163,9 +153,25 @@ def check_threshold(threshold: float) -> None:
         raise UserError(f"threshold={threshold} is not valid; give a number of 0 or more")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Same:
+    """A static argument as the key of a compiled program."""
+
+    value: Any = dataclasses.field(compare=False)
+    key: Any
+
+    @classmethod
+    def of(cls, value: Any) -> _Same:
+        if isinstance(value, NnxEvaluation):
+            return cls(value, value)
+        if inspect.ismethod(value):
+            return cls(value, (id(value.__self__), id(value.__func__)))
+        return cls(value, id(value))  # unique, as the cache keeps the value alive
+
+
 @functools.lru_cache(maxsize=8)
-def _remembered(step: Callable[..., Any], *static: Any) -> Callable[..., Any]:
-    return jax.jit(functools.partial(step, *static))
+def _remembered(step: Callable[..., Any], *static: _Same) -> Callable[..., Any]:
+    return jax.jit(functools.partial(step, *(same.value for same in static)))
 
 
 def _batch_peaks(

@@ -137,21 +137,23 @@ def test_a_shared_norm_gives_the_maximum_over_its_calls(images):
 
 
 class Wrapped(nn.Module):
-    """The same network with rematerialised layers, which nobody can look into."""
+    """The same network with rematerialised layers."""
 
     @nn.compact
     def __call__(self, x):
         return nn.remat(Net)(name="net")(x)
 
 
-def test_jitted_models_are_seen_and_rematerialised_ones_refused(variables, images):
+def test_jitted_and_rematerialised_models_are_seen_through(variables, images):
     expected = activation_sparsity(apply_fn, variables, images).table()
     jitted = jax.jit(apply_fn)
     jitted(variables, images)  # cached: a second call would not run Python
     assert activation_sparsity(jitted, variables, images).table() == expected
     nested = {name: {"net": tree} for name, tree in variables.items()}
-    with pytest.raises(UserError, match=r"inside nn\.remat"):
-        activation_sparsity(Wrapped().apply, nested, images)
+    remat = activation_sparsity(Wrapped().apply, nested, images).layers
+    plain = activation_sparsity(apply_fn, variables, images).layers
+    for path, mask in plain.items():
+        np.testing.assert_array_equal(remat[f"net/{path}"], mask)
 
 
 def test_pooled_activations_under_vmap(variables, images):
@@ -204,7 +206,7 @@ def bad_images():
 @pytest.mark.parametrize(
     ("fn", "images", "options", "message"),
     [
-        (lambda v, x: x, np.ones((2, 6, 6, 3)), {}, "apply_fn ran no Linen BatchNorm"),
+        (lambda v, x: x, np.ones((2, 6, 6, 3)), {}, "apply_fn ran no BatchNorm of these"),
         (apply_fn, np.ones((0, 6, 6, 3)), {}, "there are no images"),
         (apply_fn, [], {}, "there are no images"),
         (apply_fn, np.ones((2, 6, 6, 3)), {"batch_size": 0}, "batch_size=0 is not valid"),
@@ -224,3 +226,140 @@ def test_bad_input_is_named(variables, fn, images, options, message):
         images = images.astype(np.float32)
     with pytest.raises(UserError, match=message):
         activation_sparsity(fn, variables, images, **options)
+
+
+class OwnNorm(nn.Module):
+    """Not a BatchNorm by its class, but by what it computes: folded into one product and sum."""
+
+    @nn.compact
+    def __call__(self, x):
+        width = (x.shape[-1],)
+        scale = self.param("scale", nn.initializers.ones, width)
+        bias = self.param("bias", nn.initializers.zeros, width)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, width)
+        var = self.variable("batch_stats", "var", jnp.ones, width)
+        factor = scale / jnp.sqrt(var.value + 1e-5)
+        return (x * factor + (bias - mean.value * factor)).astype(jnp.float32)
+
+
+class Mixed(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = nn.relu(OwnNorm(name="own")(nn.Conv(4, (3, 3))(x)))
+        x = nn.relu(nn.BatchNorm(use_running_average=True, name="flax")(nn.Conv(4, (3, 3))(x)))
+        return nn.Dense(3)(x.mean((1, 2)))
+
+
+def test_norms_of_other_classes_are_known_by_what_they_compute(images):
+    model = Mixed()
+    variables = jax.tree.map(np.array, model.init(jax.random.key(0), images))
+    rng = np.random.default_rng(0)
+    for norm in variables["params"].values():
+        if "scale" in norm:
+            norm["scale"][:], norm["bias"][:] = rng.normal(size=4), [-9, 0.5, 0, -0.2]
+    found = pooled_activations(model.apply, variables, jnp.asarray(images))
+    by_class = model.copy()
+    plain = nn.BatchNorm(use_running_average=True, name="own")
+
+    def swapped(next_fun, args, kwargs, context):
+        if isinstance(context.module, OwnNorm) and context.method_name == "__call__":
+            inputs = {kind: tree["own"] for kind, tree in variables.items()}
+            return plain.apply(inputs, args[0])
+        return next_fun(*args, **kwargs)
+
+    seen = {}
+
+    def watch(next_fun, args, kwargs, context):
+        result = swapped(next_fun, args, kwargs, context)
+        if "norm" in type(context.module).__name__.lower() and context.method_name == "__call__":
+            seen[context.module.name] = np.asarray(result).clip(0).max((1, 2))
+        return result
+
+    with nn.intercept_methods(watch):
+        by_class.apply(variables, images)
+    assert found.keys() == {"own", "flax"}
+    for path, peak in found.items():
+        np.testing.assert_allclose(peak, seen[path], rtol=1e-4, atol=1e-5)
+
+
+class NnxTrain(nnx.Module):
+    def __init__(self):
+        self.net = NnxNet()
+
+    def __call__(self, x, train):
+        self.net.norm.use_running_average = not train
+        return self.net(x)
+
+
+class NnxOdd(nnx.Module):
+    def __init__(self):
+        self.net = NnxNet()
+
+    def __call__(self, x, temperature):
+        return self.net(x) / temperature
+
+
+def test_nnx_calls_with_more_arguments(images):
+    state, graph = nnx.state(NnxTrain()), nnx.graphdef(NnxTrain())
+    by_module = activation_sparsity(NnxTrain(), state, images)
+
+    def function(state, images):
+        return nnx.merge(graph, state)(images, False)
+
+    by_function = activation_sparsity(function, state, images)
+    assert by_module.filters == by_function.filters == 5
+    assert by_module.table() == by_function.table()
+    odd = NnxOdd()
+    with pytest.raises(UserError, match="call requires temperature; give a function of"):
+        activation_sparsity(odd, nnx.state(odd), images)
+    graph = nnx.graphdef(odd)
+    found = activation_sparsity(lambda s, x: nnx.merge(graph, s)(x, 2.0), nnx.state(odd), images)
+    assert found.filters == 5
+
+
+class NnxScan(nnx.Module):
+    def __init__(self):
+        self.layers = nnx.split_rngs(splits=3)(nnx.vmap(lambda rngs: NnxStep(rngs)))(nnx.Rngs(0))
+
+    def __call__(self, x):
+        step = nnx.scan(lambda x, layer: layer(x), in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)
+        return step(x, self.layers)
+
+
+class NnxStep(nnx.Module):
+    def __init__(self, rngs):
+        self.conv = nnx.Conv(3, 3, (3, 3), rngs=rngs)
+        self.norm = nnx.BatchNorm(3, rngs=rngs)
+
+    def __call__(self, x):
+        return nnx.relu(self.norm(self.conv(x)))
+
+
+def test_scanned_layers_are_refused_in_one_line(images):
+    model = NnxScan()
+    with pytest.raises(UserError, match="arrays of layers/norm hold several layers"):
+        activation_sparsity(model, nnx.state(model), images)
+
+
+class Alike:
+    """A function that equals every other of its class, whatever it computes."""
+
+    def __init__(self, sign):
+        self.sign = sign
+
+    def __eq__(self, other):
+        return isinstance(other, Alike)
+
+    def __hash__(self):
+        return 0
+
+    def __call__(self, variables, images):
+        return apply_fn(variables, self.sign * images)
+
+
+def test_functions_that_compare_equal_are_not_taken_for_each_other(variables, images):
+    found = [peaks(images, 23, fn=Alike(sign), variables=variables) for sign in (1, -1)]
+    for sign, ours in zip((1, -1), found, strict=True):
+        theirs = peaks(sign * images, 23, variables=variables)
+        np.testing.assert_allclose(ours["norm1"], theirs["norm1"], rtol=1e-5, atol=1e-6)
+    assert not np.allclose(found[0]["norm1"], found[1]["norm1"])
