@@ -19,6 +19,7 @@ from sparsity_jax.errors import UserError
 from sparsity_jax.models import convolution
 from sparsity_jax.models.convnet import ConvNet, Convolution
 from sparsity_jax.models.plans import Plan
+from sparsity_jax.pruning.generic import PrunedModel
 from sparsity_jax.pruning.surgery import check_variables
 
 Logits = Callable[[Any], np.ndarray]  # normalised float images (N, H, W, C) -> logits (N, classes)
@@ -40,8 +41,8 @@ class Agreement:
 
 
 def export_stablehlo(
-    plan: Plan,
-    variables: Mapping[str, Any],
+    network: Plan | PrunedModel,
+    variables: Any,
     path: Path,
     *,
     platforms: tuple[str, ...] = PLATFORMS,
@@ -51,8 +52,8 @@ def export_stablehlo(
     Loading needs jax and no code of this project: `jax.export.deserialize(bytes).call(images)`.
 
     Args:
-      plan: the network.
-      variables: {'params', 'batch_stats'} of ConvNet(plan).
+      network: a plan, or what `prune_model` returned.
+      variables: {'params', 'batch_stats'} of ConvNet(plan), or a pruned model's variables.
       path: the file to write, such as 'model.stablehlo'.
       platforms: what it shall run on.
 
@@ -65,9 +66,9 @@ def export_stablehlo(
       (4, 10)
     """
     _needed("flatbuffers", "flatbuffers")
-    function = _evaluation(plan, variables)
+    function, shape = _evaluation(network, variables)
     batch = jax_export.symbolic_shape("batch")
-    images = jax.ShapeDtypeStruct((*batch, *plan.input_shape), jnp.float32)
+    images = jax.ShapeDtypeStruct((*batch, *shape), jnp.float32)
     exported = jax_export.export(jax.jit(function), platforms=platforms)(images)
     _write(path, bytes(exported.serialize()))
 
@@ -93,12 +94,12 @@ def load_stablehlo(path: Path) -> Logits:
     return lambda images: np.asarray(call(jnp.asarray(images, jnp.float32)))
 
 
-def export_onnx(plan: Plan, variables: Mapping[str, Any], path: Path) -> None:
+def export_onnx(network: Plan | PrunedModel, variables: Any, path: Path) -> None:
     """Write a network, weights included, as ONNX for any batch size, through jax2onnx.
 
     Args:
-      plan: the network.
-      variables: {'params', 'batch_stats'} of ConvNet(plan).
+      network: a plan, or what `prune_model` returned.
+      variables: {'params', 'batch_stats'} of ConvNet(plan), or a pruned model's variables.
       path: the file to write, such as 'model.onnx'.
 
     Raises:
@@ -108,8 +109,8 @@ def export_onnx(plan: Plan, variables: Mapping[str, Any], path: Path) -> None:
       >>> export_onnx(plan, variables, Path('model.onnx'))  # doctest: +SKIP
     """
     jax2onnx = _needed("jax2onnx", "jax2onnx")
-    function = _evaluation(plan, variables)
-    model = jax2onnx.to_onnx(function, [("batch", *plan.input_shape)])
+    function, shape = _evaluation(network, variables)
+    model = jax2onnx.to_onnx(function, [("batch", *shape)])
     _write(path, model.SerializeToString())
 
 
@@ -135,17 +136,17 @@ def load_onnx(path: Path) -> Logits:
 
 
 def agreement(
-    plan: Plan,
-    variables: Mapping[str, Any],
+    network: Plan | PrunedModel,
+    variables: Any,
     exported: Logits,
     images: Any,
     *,
     batch_size: int = 500,
 ) -> Agreement:
-    """Compare an exported network with ConvNet(plan) on images.
+    """Compare an exported network with the one that was exported, on images.
 
     Args:
-      plan: the network.
+      network: a plan, or what `prune_model` returned.
       variables: its variables.
       exported: what `load_stablehlo` or `load_onnx` returned.
       images: normalised floats (N, H, W, C).
@@ -160,18 +161,29 @@ def agreement(
     """
     if len(images) == 0:
         raise UserError("there are no images; give at least one")
-    check_variables(plan, variables)
-    original = jax.jit(ConvNet(plan).apply)
+    function = network.apply_fn if isinstance(network, PrunedModel) else ConvNet(network).apply
+    if isinstance(network, Plan):
+        check_variables(network, variables)
+    original = jax.jit(function)
     difference, changed = 0.0, 0
     for start in range(0, len(images), batch_size):
         batch = np.asarray(images[start : start + batch_size], np.float32)
-        ours, theirs = np.asarray(original(dict(variables), batch)), exported(batch)
+        ours, theirs = np.asarray(original(variables, batch)), exported(batch)
         difference = max(difference, float(np.abs(ours - theirs).max()))
         changed += int((ours.argmax(-1) != theirs.argmax(-1)).sum())
     return Agreement(difference, 100.0 * changed / len(images))
 
 
-def _evaluation(plan: Plan, variables: Mapping[str, Any]) -> Callable[[Any], jax.Array]:
+def _evaluation(
+    network: Plan | PrunedModel, variables: Any
+) -> tuple[Callable[[Any], Any], tuple[int, ...]]:
+    """The network as a function of images, and the shape of one image."""
+    if isinstance(network, Plan):
+        return _plain_evaluation(network, variables), network.input_shape
+    return lambda images: network.apply_fn(variables, images), network.input_shape
+
+
+def _plain_evaluation(plan: Plan, variables: Mapping[str, Any]) -> Callable[[Any], jax.Array]:
     """The network with plain convolutions, which every runtime knows and every platform may lower.
 
     The forms that train fastest on the present backend would be slow or unknown elsewhere.

@@ -33,6 +33,7 @@ class PrunedModel:
       removed: norm path -> filters removed.
       left_alone: norm path -> why inactive filters of it were kept.
       kept_strongest: norms that would have emptied and kept their filter of largest |gamma|.
+      input_shape: shape of one image.
       change: distance from the original network, on the given images and random ones.
       change_from_masked: distance from the network whose removed filters have gamma = beta = 0.
     """
@@ -44,6 +45,7 @@ class PrunedModel:
     removed: Mapping[str, int]
     left_alone: Mapping[str, str]
     kept_strongest: tuple[str, ...]
+    input_shape: tuple[int, ...]
     change: Change
     change_from_masked: Change
 
@@ -102,6 +104,7 @@ def prune_model(apply_fn: Any, variables: Any, inactive: Any, images: Any) -> Pr
         removed=model.topology.lost(removal.cuts),
         left_alone={**stacked, **removal.reasons, **failed},
         kept_strongest=emptied,
+        input_shape=tuple(np.shape(jax.tree.leaves(images)[0])[1:]),
         change=trial.change,
         change_from_masked=trial.change_from_masked,
     )

@@ -6,9 +6,11 @@ import warnings
 
 import numpy as np
 import pytest
+from flax import nnx
+from foreign_networks import SMALL, NnxResNet, random_variables
 
 from sparsity_jax.errors import UserError
-from sparsity_jax.pruning import prune
+from sparsity_jax.pruning import prune, prune_model
 from sparsity_jax.pruning.export import (
     agreement,
     export_onnx,
@@ -16,6 +18,7 @@ from sparsity_jax.pruning.export import (
     load_onnx,
     load_stablehlo,
 )
+from sparsity_jax.sparsity import gamma_sparsity
 
 PLANS = ("global", "flatten", "window")
 
@@ -74,6 +77,50 @@ def test_onnx_loads_back(networks, tmp_path, name):
             report = agreement(plan, variables, exported, networks.images(plan, 1, count))
             assert report.max_logit_difference < 1e-5
             assert report.changed_pct == 0
+
+
+def pruned_model(name):
+    """A pruned network of somebody else's: one that runs its own code, one that runs operations."""
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    if name == "nnx":
+        model = NnxResNet(nnx.Rngs(0))
+        apply_fn, variables = model, nnx.state(model)
+    else:
+        apply_fn = SMALL[name]().apply
+        variables = random_variables(SMALL[name](), images, 0)
+    found = gamma_sparsity(variables).layers
+    inactive = {path: np.arange(mask.size) < 2 for path, mask in found.items()}
+    return prune_model(apply_fn, variables, inactive, images)
+
+
+@pytest.mark.parametrize("name", ["resnet", "split", "nnx"])
+def test_pruned_models_of_any_kind_load_back(tmp_path, name):
+    pytest.importorskip("flatbuffers")
+    model = pruned_model(name)
+    assert model.removed
+    export_stablehlo(model, model.variables, tmp_path / "model.stablehlo")
+    images = np.random.default_rng(1).normal(size=(5, 8, 8, 3)).astype(np.float32)
+    exported = load_stablehlo(tmp_path / "model.stablehlo")
+    for count in (1, 5):
+        found = agreement(model, model.variables, exported, images[:count])
+        assert found.max_logit_difference < 1e-5
+        assert found.changed_pct == 0
+
+
+@pytest.mark.parametrize("name", ["resnet", "split"])
+def test_pruned_models_of_any_kind_go_to_onnx(tmp_path, name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("jax2onnx", reason="jax2onnx writes ONNX: pip install jax2onnx")
+        pytest.importorskip("onnxruntime", reason="onnxruntime runs ONNX")
+        model = pruned_model(name)
+        export_onnx(model, model.variables, tmp_path / "model.onnx")
+        images = np.random.default_rng(1).normal(size=(5, 8, 8, 3)).astype(np.float32)
+        exported = load_onnx(tmp_path / "model.onnx")
+        for count in (1, 5):
+            found = agreement(model, model.variables, exported, images[:count])
+            assert found.max_logit_difference < 1e-4
+            assert found.changed_pct == 0
 
 
 def test_agreement_tells_networks_apart(networks):
