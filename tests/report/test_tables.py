@@ -84,7 +84,7 @@ def test_markdown_and_html_escape_names() -> None:
 
 def as_html(made: tables.Table) -> str:
     """The table as the page has it."""
-    return render("claims.html", made=made, untested="", length="")
+    return render("claims.html", made=made, untested="", length="", other="")
 
 
 def test_what_all_runs_share_is_said_once_above() -> None:

@@ -14,7 +14,7 @@ from sparsity_jax.report.page.html import render
 from sparsity_jax.report.paper.claims import check_records
 from sparsity_jax.report.paper.compare import RULE, CellComparison, RowComparison, compare
 from sparsity_jax.report.paper.layouts import LAYOUTS
-from sparsity_jax.report.paper.length import banner
+from sparsity_jax.report.paper.length import banner, unpublished
 from sparsity_jax.report.paper.paper_tables import paper_table
 from sparsity_jax.report.paper.published import ABSENT, SAME_DATASET
 from sparsity_jax.report.tables import Cell, Column, Table
@@ -50,7 +50,11 @@ def claims(records: Records) -> str:
     )
     untested = "; ".join(claim.claim for claim in checked if claim.outcome == "not testable")
     return render(
-        "claims.html", made=Table(CLAIMS, lines), untested=untested, length=banner(records)
+        "claims.html",
+        made=Table(CLAIMS, lines),
+        untested=untested,
+        length=banner(records),
+        other=unpublished(records),
     )
 
 

@@ -100,6 +100,19 @@ def banner(records: Records) -> str:
     return length_text([share(row, records.scale) for row in finished])
 
 
+def unpublished(records: Records) -> str:
+    """Names of the data of these runs that the paper does not train on; '' for none.
+
+    Example:
+      >>> unpublished(Records("x", (RunResult("r", "renderings", "BasicNet", "adam", "l2", 1e-3,
+      ...                                     40),)))
+      'renderings'
+    """
+    finished = [row for row in records.rows if row.status == "finished"]
+    names = {row.dataset for row in finished if not full_steps(row.dataset, row.network)}
+    return ", ".join(sorted(names))
+
+
 def _range(values: Sequence[float]) -> str:
     ends = dict.fromkeys((_percent(values[0]), _percent(values[-1])))
     return "-".join(ends)

@@ -11,7 +11,7 @@ from sparsity_jax.report.loading import Records
 from sparsity_jax.report.page.paper import comparison_table
 from sparsity_jax.report.paper.claims import Checked, check_records
 from sparsity_jax.report.paper.compare import RowComparison, compare
-from sparsity_jax.report.paper.length import banner
+from sparsity_jax.report.paper.length import banner, unpublished
 
 WIDTH = 100
 OUTCOMES = ("pass", "fail", "too noisy", "shortened", "not testable")
@@ -22,13 +22,15 @@ def paper_text(records: Records) -> str:
     checked = check_records(records)
     compared = [item for item in compare(records.rows, scale=records.scale) if item.group]
     length = banner(records)
-    told = [f"These runs are {length} of full length: nothing passes, fails or agrees on them."]
-    parts = [
-        *(told if length else []),
+    other = unpublished(records)
+    parts = (
+        length
+        and f"These runs are {length} of full length: nothing passes, fails or agrees on them.",
+        other and f"The paper does not train on {other}: there, its claims are tried in miniature.",
         claims_text(checked),
-        *([comparison_text(compared)] if compared else ["No published row was run here."]),
-    ]
-    return "\n\n".join(parts)
+        comparison_text(compared) if compared else "No published row was run here.",
+    )
+    return "\n\n".join(filter(None, parts))
 
 
 def claims_text(checked: Sequence[Checked]) -> str:

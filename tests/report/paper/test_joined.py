@@ -120,6 +120,8 @@ def test_rows_know_how_long_they_are(tmp_path: Path, capsys: pytest.CaptureFixtu
     sgd = dataclasses.replace(mine, run="b", optimizer="sgd", sparsity_gamma=0.0)
     found = _judged(capsys, _file(tmp_path / "a.csv", mine, sgd))
     assert {claim["outcome"] for claim in found["claims"]} == {"shortened", "not testable"}
+    assert command.main([str(tmp_path / "a.csv")]) == 0
+    assert "The paper does not train on renderings" in capsys.readouterr().out
     unknown = [dataclasses.replace(row, scale=float("nan")) for row in (mine, sgd)]
     assert command.main([_file(tmp_path / "b.csv", *unknown), "--json"]) == 0
     assert "nothing tells whether 2 runs were shortened" in capsys.readouterr().err
@@ -203,6 +205,7 @@ def test_the_text_tells_claims_verdicts_and_lengths(
     assert f"The paper's claims on these runs: {len(CLAIMS) - 9} pass, 9 not testable." in full
     assert "agrees" in full
     assert "of full length" not in full
+    assert "in miniature" not in full
     short = [dataclasses.replace(row, steps=row.steps // 8) for row in paper]
     random.Random(0).shuffle(short)
     assert command.main([_file(tmp_path / "b.csv", *short)]) == 0
