@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import matplotlib
@@ -9,11 +10,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sparsity_jax.data.dataset import Dataset
+from sparsity_jax.data.stream import Stream
 
 MAX_SIDE = 2000  # pixels of the whole sheet
 _MARGIN = 4
 _LARGEST = 160  # pixels along a side of a shown image
 _LONGEST_NAME = 28
+_LOOKED_AT = 2000  # images of a stream, whose labels may be far apart on a disk
 
 
 def contact_sheet(dataset: Dataset, *, columns: int = 10, cell: int = 64) -> Image.Image:
@@ -61,6 +64,40 @@ def contact_sheet(dataset: Dataset, *, columns: int = 10, cell: int = 64) -> Ima
             sheet.paste(picture, (left + place * column, top))
     draw.text((_MARGIN, size[1] - row // 2), more, fill="black", font=font, anchor="lm")
     return sheet
+
+
+def preview(source: Dataset | Stream, *, classes: int = 10, columns: int = 8) -> bytes:
+    """A small contact sheet of some classes, as a PNG.
+
+    Args:
+        source: a set in memory, or one that streams, of which the first images are looked at.
+        classes: how many at most, evenly spaced.
+        columns: images of each.
+    """
+    images, labels = _some_images(source, classes, columns)
+    there = np.unique(labels)
+    names = tuple(source.class_names[label] for label in there)
+    shown = np.searchsorted(there, labels).astype(np.int32)
+    some = Dataset("some", images, shown, images[:1], shown[:1], names)
+    stream = io.BytesIO()
+    contact_sheet(some, columns=columns, cell=32).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _some_images(
+    source: Dataset | Stream, classes: int, columns: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a few classes."""
+    if isinstance(source, Dataset):
+        labels = source.train_labels
+    else:
+        count = min(_LOOKED_AT, source.train_size)
+        labels = np.array([source.train.label(index) for index in range(count)], np.int32)
+    chosen = _spread(np.unique(labels), classes)
+    places = np.concatenate([_spread(np.flatnonzero(labels == c), columns) for c in chosen])
+    if isinstance(source, Dataset):
+        return source.train_images[places], labels[places]
+    return np.stack([source.train[int(place)][0] for place in places]), labels[places]
 
 
 def _shown_size(dataset: Dataset, cell: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from sparsity_jax import report
 from sparsity_jax.config.sweep import expand
-from sparsity_jax.experiment.loading import load_runs
+from sparsity_jax.experiment.loading import describe_data, load_runs
 from sparsity_jax.experiment.measure import measure_run
 from sparsity_jax.experiment.prune import prune_run
 from sparsity_jax.experiment.record import finalize_run
@@ -36,9 +36,10 @@ def run(config: ConfigDict, path: Path, invocation: Invocation | None = None) ->
     workdir = Workdir(path, settled, runs, invocation or Invocation())
     if not workdir.is_complete():
         _keep_compiled_programs(path)
-        loaded = load_runs(settled, workdir)
+        loaded, sources = load_runs(settled, workdir)
         most = 1 if options.split == "batch" else settled["members"]
         with workdir.held():
+            describe_data(sources, workdir)
             for group in workdir.pending(groups(loaded, most=most, shards=workdir.shard.count)):
                 for trained in train_group(group, options, workdir.place(group)):
                     pruned = prune_run(measure_run(trained))

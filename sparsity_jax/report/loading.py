@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from sparsity_jax.errors import UserError
 from sparsity_jax.report.aggregate import representatives
 from sparsity_jax.storage import completion
 from sparsity_jax.storage.config_record import ConfigRecord, read_config
+from sparsity_jax.storage.data_record import FOLDER, DataRecord, read_data_record
 from sparsity_jax.storage.history import cut_off_line, iterate_history
 from sparsity_jax.storage.measurements import Measurements, read_measurements
 from sparsity_jax.storage.pruned import PrunedRecord, read_pruned
@@ -53,6 +54,7 @@ class Records:
       measures: run -> gamma and beta, thinned in time; the runs of `shown` keep more moments.
       notes: run -> what a reader of its row should be told, such as that it learned nothing.
       shown: the runs that figures with one panel per run show.
+      data: what the runs were trained on, each with a PNG of some images (empty if missing).
       config: what was asked, or None.
       problems: one line for each file that could not be read.
     """
@@ -64,6 +66,7 @@ class Records:
     measures: Mapping[str, Measurements] = dataclasses.field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     shown: tuple[str, ...] = ()
+    data: tuple[tuple[DataRecord, bytes], ...] = ()
     config: ConfigRecord | None = None
     problems: tuple[str, ...] = ()
 
@@ -114,9 +117,18 @@ def load(workdir: Path, *, budget: int = 800_000) -> Records:
         measures=measures,
         notes=notes,
         shown=shown,
+        data=tuple(_data(workdir, problems)),
         config=config,
         problems=(*problems, *_cut(workdir / "history.jsonl")),
     )
+
+
+def _data(workdir: Path, problems: list[str]) -> Iterator[tuple[DataRecord, bytes]]:
+    for path in sorted((workdir / FOLDER).glob("*.json")):
+        record = _tolerant(read_data_record, path, problems)
+        if record is not None:
+            picture = path.with_suffix(".png")
+            yield record, picture.read_bytes() if picture.is_file() else b""
 
 
 def moments(rows: Sequence[RunResult], budget: int) -> int:

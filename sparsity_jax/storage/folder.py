@@ -20,9 +20,12 @@ OURS = (
     "results.csv",
     "history.jsonl",
     "runs",
+    "data",
     "figures",
     "report.html",
     "compare.csv",
+    "claims.json",
+    "tables",
 )
 
 

@@ -33,6 +33,7 @@ SECTIONS = {
     "evolution": ("Gamma and beta", "slider"),
     "paper": ("Beside the paper", "claims", "comparison", "own_tables"),
     "figures": ("Figures", "figures"),
+    "images": ("Data", "data_sets"),
     "again": ("Run it again",),
 }
 
@@ -74,6 +75,7 @@ def _content(records: Records, rendered: Sequence[Rendered], *, slider: bool) ->
         "own_tables": paper.own_tables(records),
         "sensitivity": sensitivity_table(records),
         "figures": sections.figures(rendered),
+        "data_sets": sections.data(records),
         "again": sections.again(records),
     }
 

@@ -202,6 +202,14 @@ def figures(rendered: Sequence[Rendered]) -> list[Mapping[str, str]]:
     ]
 
 
+def data(records: Records) -> list[tuple[str, str, str]]:
+    """(numbers, the classes, a picture) of every data set that runs were trained on."""
+    return [
+        (record.said, ", ".join(record.class_names), _data(picture) if picture else "")
+        for record, picture in records.data
+    ]
+
+
 def again(records: Records) -> Mapping[str, Any] | None:
     """The command, the versions and the devices, and the resolved config; None if not known."""
     config = records.config
