@@ -12,6 +12,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sparsity_jax import main as command
+from sparsity_jax import report
 from sparsity_jax.config.base import all_fields
 from sparsity_jax.models import ConvNet
 from sparsity_jax.storage.measurements import read_measurements
@@ -49,6 +50,12 @@ def config(tmp_path, monkeypatch) -> str:
     monkeypatch.setenv("SPARSITY_JAX_DATA", str(tmp_path.parent / "data"))
     Path("small.py").write_text(CONFIG)
     return "--config=small.py"
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """An empty report: its pictures take longer than these runs."""
+    monkeypatch.setattr(report, "build", lambda workdir: (workdir / "report.html").touch())
 
 
 def read_rows(workdir: Path) -> list[dict[str, str]]:
@@ -102,6 +109,7 @@ def test_one_command_trains_measures_prunes_and_reports(config, capsys):
     assert [round(record["learning_rate"], 9) for record in history[:4]] == [1e-3] * 3 + [1e-4]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_the_same_command_again_only_prints_the_table(config, capsys, monkeypatch):
     main([config])
     first = files(Path("runs/small"))
@@ -112,6 +120,7 @@ def test_the_same_command_again_only_prints_the_table(config, capsys, monkeypatc
     assert files(Path("runs/small")) == first
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("evaluations_before_the_end", [1, 2, 5])
 def test_an_interrupted_run_ends_as_if_never_interrupted(
     config, evaluations_before_the_end, monkeypatch, capsys
@@ -135,6 +144,7 @@ def test_an_interrupted_run_ends_as_if_never_interrupted(
     assert files(Path("parts")) == files(Path("whole"))
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_tracked_run_shows_its_history_in_tensorboard(config):
     assert main([config, "--workdir=plain"]) == 0
     assert main([config, "--workdir=tracked", "--config.tracker=tensorboard"]) == 0
@@ -225,6 +235,7 @@ def test_a_missing_or_broken_config_is_one_line(config, flags, said, capsys):
     assert said in error
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_workdir_of_another_config_is_refused_by_field_and_can_be_overwritten(config, capsys):
     main([config])
     before = files(Path("runs/small"))
@@ -252,6 +263,7 @@ def test_help_shows_how_to_use_it(capsys):
     assert max(map(len, said.splitlines())) <= 100
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_fields_reach_the_run_names(config):
     assert main([config, "--config.scale=0.26", "--config.seeds=2"]) == 0
     names = sorted(os.listdir("runs/small/runs"))
