@@ -34,6 +34,7 @@ def get_config(arg=None):
     config.drops = ((3.0, 0.1),)
     config.evaluations = 4
     config.strength = 0.05
+    config.latency_seconds = 0.05
     config.sweep = ({"optimizer": "adam"}, {"optimizer": "sgd", "regularizer": "none"})
     return config
 """
