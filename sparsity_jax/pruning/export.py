@@ -21,6 +21,7 @@ from sparsity_jax.models.convnet import ConvNet, Convolution
 from sparsity_jax.models.plans import Plan
 from sparsity_jax.pruning.generic import PrunedModel
 from sparsity_jax.pruning.surgery import check_variables
+from sparsity_jax.sparsity.program import evaluate, plain, trace
 
 Logits = Callable[[Any], np.ndarray]  # normalised float images (N, H, W, C) -> logits (N, classes)
 
@@ -110,7 +111,11 @@ def export_onnx(network: Plan | PrunedModel, variables: Any, path: Path) -> None
     """
     jax2onnx = _needed("jax2onnx", "jax2onnx")
     function, shape = _evaluation(network, variables)
-    model = jax2onnx.to_onnx(function, [("batch", *shape)])
+    if isinstance(network, Plan):
+        model = jax2onnx.to_onnx(function, [("batch", *shape)])
+    else:
+        images = jax.ShapeDtypeStruct((*jax_export.symbolic_shape("batch"), *shape), jnp.float32)
+        model = jax2onnx.to_onnx(_operations(function, images), [images])
     _write(path, model.SerializeToString())
 
 
@@ -169,7 +174,7 @@ def agreement(
     for start in range(0, len(images), batch_size):
         batch = np.asarray(images[start : start + batch_size], np.float32)
         ours, theirs = np.asarray(original(variables, batch)), exported(batch)
-        difference = max(difference, float(np.abs(ours - theirs).max()))
+        difference = float(np.maximum(difference, np.abs(ours - theirs).max()))  # NaN stays
         changed += int((ours.argmax(-1) != theirs.argmax(-1)).sum())
     return Agreement(difference, 100.0 * changed / len(images))
 
@@ -181,6 +186,34 @@ def _evaluation(
     if isinstance(network, Plan):
         return _plain_evaluation(network, variables), network.input_shape
     return lambda images: network.apply_fn(variables, images), network.input_shape
+
+
+def _operations(function: Callable[[Any], Any], images: Any) -> Callable[[Any], Any]:
+    """The operations of a function, for a converter that knows them and not everybody's layers."""
+    program = trace(lambda _, images: function(images), {}, images)
+
+    def run(images: Any) -> Any:
+        outputs = evaluate(program.closed, [images], _pooled_plainly)
+        return jax.tree.unflatten(program.output, outputs)
+
+    return run
+
+
+def _pooled_plainly(operation: Any, operands: list[Any]) -> list[Any]:
+    """Run an operation; a maximum over windows of a map as the layer of that name, unpadded."""
+    params = operation.params
+    window = params.get("window_dimensions", ())
+    if operation.primitive.name != "reduce_window_max" or len(window) != 4 or window[::3] != (1, 1):
+        return plain(operation, operands)
+    padded = operands[0]
+    least = float(jnp.finfo(padded.dtype).min)  # runtimes make NaN of infinities
+    for axis, edges in enumerate(params["padding"]):
+        for end, size in enumerate(map(int, edges)):
+            border = jax.lax.slice_in_dim(padded, 0, size, axis=axis) * 0 + least
+            parts = [padded, border] if end else [border, padded]
+            padded = jax.lax.concatenate(parts, axis) if size else padded
+    strides = tuple(params["window_strides"][1:3])
+    return [nn.max_pool(padded, window_shape=tuple(window[1:3]), strides=strides, padding="VALID")]
 
 
 def _plain_evaluation(plan: Plan, variables: Mapping[str, Any]) -> Callable[[Any], jax.Array]:

@@ -107,7 +107,7 @@ def test_pruned_models_of_any_kind_load_back(tmp_path, name):
         assert found.changed_pct == 0
 
 
-@pytest.mark.parametrize("name", ["resnet", "split"])
+@pytest.mark.parametrize("name", ["resnet", "split", "concatenated", "nnx"])
 def test_pruned_models_of_any_kind_go_to_onnx(tmp_path, name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
