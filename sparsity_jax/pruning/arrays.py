@@ -59,9 +59,13 @@ def cut(variables: Any, cuts: Cuts) -> Any:
 
 
 def silenced(
-    norm: Mapping[str, str], values: Mapping[str, np.ndarray], mask: np.ndarray
+    norm: Mapping[str, str],
+    values: Mapping[str, np.ndarray],
+    mask: np.ndarray,
+    *,
+    exact: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Arrays of a norm with which the filters of `mask` give exactly zero.
+    """Arrays of a norm with which the filters of `mask` give exactly zero, or beta if `exact`.
 
     gamma = beta = 0, as the author's code does; without gamma the variance becomes infinite.
 
@@ -71,7 +75,8 @@ def silenced(
     """
     found = {}
     for kind, number in (("scale", 0), ("bias", 0), ("var", np.inf)):
-        if kind in norm and (kind != "var" or "scale" not in norm):
+        needless = (kind == "var" and "scale" in norm) or (kind == "bias" and exact)
+        if kind in norm and not needless:
             array = values[norm[kind]]
             changed = np.where(mask.reshape(array.shape), number, array)
             found[norm[kind]] = changed.astype(array.dtype)

@@ -33,9 +33,11 @@ class PrunedModel:
       removed: norm path -> filters removed.
       left_alone: norm path -> why inactive filters of it were kept.
       kept_strongest: norms that would have emptied and kept their filter of largest |gamma|.
+      carried: norm path -> filters kept, in 'exact' mode, to carry the constants of removed ones.
       input_shape: shape of one image.
       change: distance from the original network, on the given images and random ones.
-      change_from_masked: distance from the network whose removed filters have gamma = beta = 0.
+      change_from_masked: distance from the network whose removed filters have gamma = 0, and
+        beta = 0 in 'author' mode.
     """
 
     apply_fn: ApplyFn
@@ -45,6 +47,7 @@ class PrunedModel:
     removed: Mapping[str, int]
     left_alone: Mapping[str, str]
     kept_strongest: tuple[str, ...]
+    carried: Mapping[str, int]
     input_shape: tuple[int, ...]
     change: Change
     change_from_masked: Change
@@ -54,6 +57,7 @@ class PrunedModel:
         lines = [f"{path}: {count} filters removed" for path, count in self.removed.items()]
         lines += [f"{path}: left alone, {why}" for path, why in self.left_alone.items()]
         lines += [f"{path}: would be empty, strongest kept" for path in self.kept_strongest]
+        lines += [f"{path}: {n} kept to carry constants" for path, n in self.carried.items()]
         if self.removed:
             found = (("original", self.change), ("masked", self.change_from_masked))
             lines += [
@@ -63,10 +67,15 @@ class PrunedModel:
         return "\n".join(lines) or "nothing to remove"
 
 
-def prune_model(apply_fn: Any, variables: Any, inactive: Any, images: Any) -> PrunedModel:
-    """Remove inactive filters, with their beta, from any Flax model, where that is exact.
+def prune_model(
+    apply_fn: Any, variables: Any, inactive: Any, images: Any, *, mode: str = "author"
+) -> PrunedModel:
+    """Remove inactive filters from any Flax model.
 
-    Author's mode: as if gamma and beta of the removed filters were 0. Filters that a residual sum,
+    In 'author' mode as if gamma and beta of the removed filters were 0. In 'exact' mode beta
+    counts: with gamma 0 such a filter answers the same number everywhere. Where these numbers are
+    not 0, one filter of each group stays and takes those of the others along, scaled in the kernels
+    that follow; that is exact at zero-padded borders too. Filters that a residual sum,
     a concatenation or a depthwise convolution ties together go when they are inactive in all their
     norms (`topology.Topology`). The result is compared with the masked model, on the images and on
     random ones; layers that fail the comparison are left alone.
@@ -78,12 +87,13 @@ def prune_model(apply_fn: Any, variables: Any, inactive: Any, images: Any) -> Pr
       variables: what `apply_fn` takes: Linen variables, or an NNX state.
       inactive: what `gamma_sparsity` returned, or norm path -> boolean array, True = remove.
       images: a few images of the right shape; two suffice.
+      mode: 'author' or 'exact'.
 
     Returns:
       The pruned model. To keep it, save its `variables` and `cuts`.
 
     Raises:
-      UserError: norms that the model does not have, or masks of another length.
+      UserError: norms that the model does not have, masks of another length, an unknown mode.
 
     Example:
       >>> inactive = gamma_sparsity(variables)  # doctest: +SKIP
@@ -92,7 +102,9 @@ def prune_model(apply_fn: Any, variables: Any, inactive: Any, images: Any) -> Pr
       Block_0/BatchNorm_0: 13 filters removed
       Block_0/BatchNorm_1: left alone, they meet active filters of BatchNorm_0 in a sum ...
     """
-    model = _Model.read(apply_fn, variables, images)
+    if mode not in ("author", "exact"):
+        raise UserError(f"mode={mode!r} is not known; valid are author, exact")
+    model = _Model.read(apply_fn, variables, images, exact=mode == "exact")
     masks, stacked = _checked(variables, getattr(inactive, "layers", inactive))
     masks, emptied = _without_empty(variables, masks)
     removal, trial, failed = model.largest_that_agrees(masks)
@@ -104,6 +116,7 @@ def prune_model(apply_fn: Any, variables: Any, inactive: Any, images: Any) -> Pr
         removed=model.topology.lost(removal.cuts),
         left_alone={**stacked, **removal.reasons, **failed},
         kept_strongest=emptied,
+        carried={path: int(mask.sum()) for path, mask in removal.carried.items() if mask.any()},
         input_shape=tuple(np.shape(jax.tree.leaves(images)[0])[1:]),
         change=trial.change,
         change_from_masked=trial.change_from_masked,
@@ -129,28 +142,30 @@ class _Model:
     topology: Topology
     batches: list[Any]
     answers: list[Any]
+    exact: bool
 
     @classmethod
-    def read(cls, apply_fn: Any, variables: Any, images: Any) -> _Model:
+    def read(cls, apply_fn: Any, variables: Any, images: Any, *, exact: bool) -> _Model:
         function = evaluation(apply_fn)
         topology = Topology(function, variables, images)
         batches = batches_like(images)
-        return cls(function, variables, topology, batches, outputs(function, variables, batches))
+        answers = outputs(function, variables, batches)
+        return cls(function, variables, topology, batches, answers, exact)
 
     def largest_that_agrees(self, masks: Masks) -> tuple[Removal, _Trial, dict[str, str]]:
         """Remove all that may go; where the result is wrong, all but the layers that cause it."""
-        removal = self.topology.removal(masks)
+        removal = self.topology.removal(masks, exact=self.exact)
         if trial := self.trial(removal):
             return removal, trial, {}
         agreed: dict[str, np.ndarray] = {}
         failed: dict[str, str] = {}
         for group in self.topology.groups(removal.masks):
             more = {**agreed, **{path: masks[path] for path in group}}
-            if self.trial(self.topology.removal(more)):
+            if self.trial(self.topology.removal(more, exact=self.exact)):
                 agreed = more
             else:
                 failed |= dict.fromkeys(group, "the pruned model did not agree with the masked one")
-        fewer = self.topology.removal(agreed)
+        fewer = self.topology.removal(agreed, exact=self.exact)
         trial = self.trial(fewer)
         assert trial is not None  # the last group that agreed, or nothing removed
         reasons = {**removal.reasons, **fewer.reasons}
@@ -158,8 +173,9 @@ class _Model:
 
     def trial(self, removal: Removal) -> _Trial | None:
         """Return the pruned model, or None if it is not the masked one."""
-        smaller = cut(self.variables, removal.cuts)
-        targets = outputs(self.apply_fn, self._masked(removal.masks), self.batches)
+        masked = self._masked(removal)
+        smaller = cut(replaced(masked, removal.folded), removal.cuts)
+        targets = outputs(self.apply_fn, masked, self.batches)
         allowed = tolerance(self.topology.dtypes)
         narrowed = narrow(self.apply_fn, self.widths(removal.cuts))
         for function in (narrowed, cut_program(self.apply_fn, removal.cuts)):
@@ -182,12 +198,14 @@ class _Model:
                 found[module_of(name)] = int(keep.sum())
         return found
 
-    def _masked(self, masks: Masks) -> Any:
+    def _masked(self, removal: Removal) -> Any:
+        """The variables with the filters that go, and the carriers, silenced."""
         leaves = map(np.asarray, jax.tree.leaves(self.variables))
         values = dict(zip(array_names(self.variables), leaves, strict=True))
         arrays: dict[str, np.ndarray] = {}
-        for path, mask in masks.items():
-            arrays |= silenced(self.topology.norms[path], values, mask)
+        for path, mask in removal.masks.items():
+            silent = mask | removal.carried[path]
+            arrays |= silenced(self.topology.norms[path], values, silent, exact=self.exact)
         return replaced(self.variables, arrays)
 
 

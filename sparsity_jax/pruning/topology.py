@@ -9,11 +9,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend import core
 
 from sparsity_jax.pruning.arrays import Cuts, Masks, module_of, silenced
 from sparsity_jax.pruning.constants import Constants, find_constants
+from sparsity_jax.pruning.folding import find_folds, fold_kernels
+from sparsity_jax.pruning.needs import Needed
 from sparsity_jax.pruning.operations import dtype, shape
-from sparsity_jax.pruning.places import Line, Meeting, Places, find_places
+from sparsity_jax.pruning.places import Line, Places, find_places
 from sparsity_jax.sparsity.evaluation import ApplyFn
 from sparsity_jax.sparsity.norm_arrays import array_names, find_norms
 from sparsity_jax.sparsity.program import Program, trace
@@ -26,11 +29,15 @@ class Removal:
     Attributes:
       masks: norm path -> boolean array (filters,), True = goes.
       cuts: array name -> axis -> what stays.
+      carried: norm path -> filters that stay to carry the constants of those that go (bool).
+      folded: array name -> kernel with the constants of removed filters moved into a carrier's row.
       reasons: norm path -> why filters that should go stay.
     """
 
     masks: Masks
     cuts: Cuts
+    carried: Masks
+    folded: Mapping[str, np.ndarray]
     reasons: Mapping[str, str]
 
 
@@ -59,11 +66,13 @@ class Topology:
         self._values = dict(zip(names, leaves, strict=True))
         self._weights = dict(zip(names, self.program.weights, strict=True))
 
-    def removal(self, masks: Masks) -> Removal:
+    def removal(self, masks: Masks, *, exact: bool = False) -> Removal:
         """Find what of some filters can go, and why the rest cannot.
 
         Args:
           masks: norm path -> boolean array (filters,), True = shall go.
+          exact: keep beta: with gamma at zero a filter is a constant; of the filters that send
+            constants to the same layers one stays, and takes the others' constants along.
         """
         idle = [path for path in masks if not self._runs(path)]
         left = {path: mask & (path not in idle) for path, mask in masks.items()}
@@ -71,16 +80,25 @@ class Topology:
         for path in idle:
             reasons[path]["the function does not run this norm"] = int(masks[path].sum())
         while True:
-            needed = self._needed(left)
+            constants = self._constants(left, exact)
+            foldable = self._foldable() if exact else ()
+            needed = Needed.find(self.places, constants, foldable)
             stay = {path: mask & needed.any_of(self._of(path)) for path, mask in left.items()}
             for path, mask in stay.items():
                 reasons[path].update(needed.why(self._of(path)[mask], path, self._partners(left)))
             if not any(mask.any() for mask in stay.values()):
                 break
             left = {path: mask & ~stay[path] for path, mask in left.items()}
+        folds = find_folds(self.places, constants, foldable, self._gone(left, needed.kept))
+        carriers = np.isin(np.arange(self.places.count), [fold.carrier for fold in folds])
+        carried = {path: mask & carriers[self._of(path)].any(1) for path, mask in left.items()}
+        left = {path: mask & ~carried[path] for path, mask in left.items()}
         gone = self._gone(left, needed.kept)
         told = {path: _told(found, masks[path]) for path, found in reasons.items() if found}
-        return Removal(left, self._cuts(gone), told)
+        names = {variable: name for name, variable in self._weights.items()}
+        folded = fold_kernels(folds, {line[0]: self._values[names[line[0]]] for line in foldable})
+        folded = {names[variable]: kernel for variable, kernel in folded.items()}
+        return Removal(left, self._cuts(gone), carried, folded, told)
 
     def lost(self, cuts: Cuts) -> dict[str, int]:
         """Norm path -> filters that cuts take from it, for the norms that lose any."""
@@ -114,20 +132,27 @@ class Topology:
         variable = self._weights[name]
         return variable, int(np.argmax(shape(variable)))
 
-    def _needed(self, masks: Masks) -> Needed:
-        constants = find_constants(self.program, self.places, self._known(masks))
-        return Needed.find(self.places, constants)
-
-    def _known(self, masks: Masks) -> dict[Any, np.ndarray]:
-        """Vectors among the variables, with gamma = beta = 0 where filters shall go."""
+    def _constants(self, masks: Masks, exact: bool) -> Constants:
+        """Follow vectors of the variables, gamma and beta at zero where filters shall go."""
         values = dict(self._values)
         for path, mask in masks.items():
-            values |= silenced(self.norms[path], self._values, mask)
-        return {
+            values |= silenced(self.norms[path], self._values, mask, exact=exact)
+        vectors = {
             self._weights[name]: value
             for name, value in values.items()
             if value.size > 1 and max(value.shape) == value.size
         }
+        return find_constants(self.program, self.places, vectors)
+
+    def _foldable(self) -> set[Line]:
+        """Kernels that meet one value and are used nowhere else."""
+        weights = set(self._weights.values())
+        met = Counter(meeting.weights for meeting in self.places.meetings)
+        uses = Counter(
+            x for o in self.program.operations for x in o.invars if isinstance(x, core.Var)
+        )
+        lines = [m.weights for m in self.places.meetings if m.weights and not m.mutual]
+        return {x for x in lines if x[0] in weights and met[x] == 1 and uses[x[0]] == 1}
 
     def _partners(self, masks: Masks) -> dict[int, str]:
         """Filter -> a norm that has it and shall not lose it."""
@@ -155,81 +180,6 @@ class Topology:
                 if filters is not None and gone[filters].any():
                     cuts.setdefault(name, {})[axis] = ~gone[filters]
         return cuts
-
-
-@dataclasses.dataclass(frozen=True)
-class Needed:
-    """Filters that something needs, and what."""
-
-    kept: np.ndarray  # (filters,) bool
-    first: Mapping[int, str]  # filter -> what needs it
-
-    @classmethod
-    def find(cls, places: Places, constants: Constants) -> Needed:
-        """Follow needs from outputs, sums and operations that take everything as it is."""
-        kept = np.zeros(places.count, bool)
-        first: dict[int, str] = {}
-
-        def need(filters: np.ndarray, why: str) -> None:
-            new = filters[~kept[filters]]
-            first.update((int(f), why) for f in new if int(f) not in first)
-            kept[new] = True
-
-        for needed in places.needs:
-            need(needed.filters, needed.why)
-        for meeting in places.meetings:
-            value = places.filters[meeting.value]
-            wanted = ~_zero(constants, meeting.value, value.size)
-            if meeting.weights is not None:
-                wanted &= ~_zero(constants, meeting.weights, value.size)
-                need(places.filters[meeting.weights][wanted], f"they feed {meeting.layer}")
-            constant = constants.get(meeting.value)
-            known = constant.known if constant else np.zeros(value.size, bool)
-            layer = meeting.layer or "the next layer"
-            need(value[wanted & known], f"they send {layer} a constant that is not zero")
-            need(value[wanted & ~known], f"{_ACTIVE}{layer}")
-        before = -1
-        while before < (before := int(kept.sum())):
-            for meeting in places.meetings:
-                _agree(places, meeting, kept, need)
-        return cls(kept, first)
-
-    def any_of(self, filters: np.ndarray) -> np.ndarray:
-        """Whether anything of each channel (channels, arrays) is needed."""
-        return self.kept[filters].any(axis=1)
-
-    def why(self, filters: np.ndarray, path: str, partners: Mapping[int, str]) -> Counter[str]:
-        """Reasons for which channels are needed, counted."""
-        found: Counter[str] = Counter()
-        for channel in filters:
-            one = next(int(f) for f in channel if self.kept[f])
-            why = self.first.get(one, "they are needed")
-            partner = partners.get(one)
-            if why.startswith(_ACTIVE) and partner and partner != path:
-                layer = why.removeprefix(_ACTIVE)
-                why = f"they meet active filters of {partner} in a sum or product, before {layer}"
-            elif why.startswith(_ACTIVE):
-                why = f"what they send {why.removeprefix(_ACTIVE)} is not zero"
-            found[why] += 1
-        return found
-
-
-_ACTIVE = "active: "
-
-
-def _agree(places: Places, meeting: Meeting, kept: np.ndarray, need: Any) -> None:
-    """Weights that meet a filter that stays, stay; between two activations, either way round."""
-    if meeting.weights is None:
-        return
-    value, weights = places.filters[meeting.value], places.filters[meeting.weights]
-    need(weights[kept[value]], f"they feed {meeting.layer}")
-    if meeting.mutual:
-        need(value[kept[weights]], "they are multiplied with active filters")
-
-
-def _zero(constants: Constants, line: Line, size: int) -> np.ndarray:
-    constant = constants.get(line)
-    return constant.equals(0) if constant else np.zeros(size, bool)
 
 
 def _told(found: Counter[str], mask: np.ndarray) -> str:
