@@ -60,7 +60,7 @@ class Chart:
 
     def is_sequential(self, scope: Path) -> bool:
         """Whether the children of a scope are numbered: its layers follow each other."""
-        return bool(self.children(scope)) and all(name.isdigit() for name in self.children(scope))
+        return bool(self.children(scope)) and all(name.isdecimal() for name in self.children(scope))
 
     def precedes(self, kernel: Path, norm: Path) -> bool:
         """Whether the file lets a kernel come before a norm, or does not say."""
@@ -97,7 +97,7 @@ class Chart:
     def _is_numbered(self, scope: Path, inside: Sequence[Path]) -> bool:
         """Sequences within a sequence: whoever has the highest number comes last."""
         return bool(inside) and all(
-            part.isdigit() for path in inside for part in path[len(scope) :]
+            part.isdecimal() for path in inside for part in path[len(scope) :]
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sparsity_jax.audit import pairing
 from sparsity_jax.audit.networks import Network, networks_of
-from sparsity_jax.audit.tensors import MAX_VECTOR, Source
+from sparsity_jax.audit.tensors import MAX_VECTOR, Source, shown
 from sparsity_jax.audit.words import Leaf, Module
 from sparsity_jax.errors import UserError
 from sparsity_jax.sparsity.layers import natural_key
@@ -97,21 +97,21 @@ def count(source: Source, threshold: float) -> Audit:
     if not (math.isfinite(threshold) and threshold >= 0):
         raise UserError(f"threshold={threshold} is not valid; give a number of 0 or more, as 1e-3")
     networks = networks_of(source.tensors)
-    left_out = [LeftOut(*entry) for entry in source.left_out]
+    left_out = [LeftOut(name, why) for name, why in source.left_out]
     norms = _unique([norm for network in networks for norm in _norms(network, left_out)],
                     source, left_out)  # fmt: skip
     if not norms:
         raise UserError(_nothing(source, left_out))
     gammas, notes = _gammas(source, norms)
-    layers = [layer for norm in norms for layer in _layers(norm, gammas[norm.name], threshold)]
+    pairs = zip(norms, gammas, strict=True)
+    layers = [layer for norm, gamma in pairs for layer in _layers(norm, gamma, threshold)]
     return Audit(_read(source, networks), tuple(left_out), tuple(layers), tuple(notes))
 
 
 def _norms(network: Network, left_out: list[LeftOut]) -> Iterator[_Norm]:
     """Norms of convolutions, in natural order; the others are said to be left out."""
-    whole = {}
     for path, module in network.modules.items():
-        name = "/".join((*network.name, *path))
+        name = shown((*network.name, *path))
         if "mean" in module.leaves or "var" in module.leaves:
             _check(name, module)
         if module.has_statistics and "gamma" not in module.leaves:
@@ -119,7 +119,7 @@ def _norms(network: Network, left_out: list[LeftOut]) -> Iterator[_Norm]:
     whole = {path: m for path, m in network.modules.items() if m.kernel or m.has_statistics}
     fed = pairing.feeds(whole)
     for path in sorted(fed, key=lambda path: natural_key("/".join(path))):
-        name, module, feed = "/".join((*network.name, *path)), whole[path], fed[path]
+        name, module, feed = shown((*network.name, *path)), whole[path], fed[path]
         if "gamma" not in module.leaves:
             continue
         if feed.kind in _WHY:
@@ -151,40 +151,49 @@ def _check(name: str, module: Module) -> None:
 
 
 def _unique(norms: Sequence[_Norm], source: Source, left_out: list[LeftOut]) -> list[_Norm]:
-    """Norms without those that are the same memory under another name."""
-    first: dict[object, str] = {}
-    kept = []
-    for norm in norms:
-        storage = source.tensors[norm.module.leaves["gamma"].path].storage
-        if storage is not None and storage in first:
-            left_out.append(LeftOut(norm.name, f"the same tensors as {first[storage]}"))
-            continue
-        first[storage] = norm.name
-        kept.append(norm)
-    return kept
+    """Norms without those that are the memory of an earlier one in the file."""
+    places = {path: at for at, path in enumerate(source.tensors)}
+    gammas = [norm.module.leaves["gamma"].path for norm in norms]
+    first: dict[object, _Norm] = {}
+    for norm, gamma in sorted(zip(norms, gammas, strict=True), key=lambda pair: places[pair[1]]):
+        storage = source.tensors[gamma].storage
+        first.setdefault(id(norm) if storage is None else storage, norm)
+    kept = {id(norm) for norm in first.values()}
+    for norm, gamma in zip(norms, gammas, strict=True):
+        if id(norm) not in kept:
+            owner = first[source.tensors[gamma].storage].name
+            left_out.append(LeftOut(norm.name, f"the same tensors as {owner}"))
+    return [norm for norm in norms if id(norm) in kept]
 
 
-def _gammas(source: Source, norms: Sequence[_Norm]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Gammas by norm, and notes on infinite numbers."""
-    roles = ("gamma", "mask", "var")
-    wanted = [(n, r, n.module.leaves[r]) for n in norms for r in roles if r in n.module.leaves]
-    wanted = [entry for entry in wanted if entry[2].shape == entry[0].module.leaves["gamma"].shape]
-    arrays = source.read([leaf.path for _, _, leaf in wanted])
-    found: dict[tuple[str, str], np.ndarray] = {
-        (norm.name, role): _number(arrays[leaf.path], leaf) for norm, role, leaf in wanted
-    }
-    gammas, notes = {}, []
+def _gammas(source: Source, norms: Sequence[_Norm]) -> tuple[list[np.ndarray], list[str]]:
+    """Gammas of each norm, and notes on infinite numbers."""
+    wanted = [leaf.path for norm in norms for leaf in _wanted(norm).values()]
+    arrays = source.read(wanted)
+    gammas, notes = [], []
     for norm in norms:
-        gamma = found[norm.name, "gamma"] * found.get((norm.name, "mask"), np.float32(1))
+        found = {role: _number(arrays[leaf.path], leaf) for role, leaf in _wanted(norm).items()}
+        gamma = found["gamma"]
+        if "mask" in found:
+            gamma = np.where(found["mask"] == 0, np.float32(0), gamma)
         if np.isnan(gamma).any():
             raise UserError(
                 f"layer {norm.name} has {int(np.isnan(gamma).sum())} gammas that are not numbers "
                 "(NaN): training diverged; sparsity needs finite gammas"
             )
         notes += _odd(norm.name, "gammas", gamma)
-        notes += _odd(norm.name, "running variances", found[norm.name, "var"])
-        gammas[norm.name] = gamma
+        notes += _odd(norm.name, "running variances", found["var"])
+        gammas.append(gamma)
     return gammas, notes
+
+
+def _wanted(norm: _Norm) -> dict[str, Leaf]:
+    """What is read of a norm; a mask of another shape is none."""
+    leaves = norm.module.leaves
+    shape = leaves["gamma"].shape
+    return {
+        r: leaves[r] for r in ("gamma", "mask", "var") if r in leaves and leaves[r].shape == shape
+    }
 
 
 def _number(array: np.ndarray, leaf: Leaf) -> np.ndarray:
@@ -218,8 +227,8 @@ def _total(values: Iterable[int | None]) -> int | None:
 
 
 def _read(source: Source, networks: Sequence[Network]) -> str:
-    where = [network.inside or "/".join(network.name) for network in networks]
-    named = ", ".join(repr(name) for name in where if name)
+    where = [network.inside or network.name for network in networks]
+    named = ", ".join(f"'{shown(path)}'" for path in where if path)
     if len(networks) > 1:
         return f"{source.what}, {len(networks)} networks: {named}"
     return f"{source.what}, {named}" if named else source.what
@@ -231,9 +240,9 @@ def _nothing(source: Source, left_out: Sequence[LeftOut]) -> str:
     if left_out:
         reasons = "; ".join(sorted({f"{entry.name} {entry.why}" for entry in left_out})[:3])
         return f"no BatchNorm of a convolution with a gamma: {reasons}"
-    shown = [f"{'/'.join(path)} {tensors[path].shape}" for path in list(tensors)[:3]]
+    named = [f"{shown(path)[:80]} {tensors[path].shape}" for path in list(tensors)[:3]]
     more = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
-    found = f"found {', '.join(shown)}{more}" if shown else "found no tensors"
+    found = f"found {', '.join(named)}{more}" if named else "found no tensors"
     return (
         f"no BatchNorm in this {source.what}: {found}; a BatchNorm is known by its running means "
         "and variances, which other norms do not have"

@@ -64,7 +64,7 @@ def guarded(path: File, read: Callable[[], _T]) -> _T:
     try:
         return read()
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
     # Damage shows as any of these, deep inside zipfile, json, struct or Orbax.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -17,7 +17,7 @@ _OPTIMIZER = re.compile(
 _NETWORKS = re.compile(
     r"(net|model|params|module)?_?(g|d|gen|generator|disc|discriminator|critic|actor|policy|online"
     r"|target|student|teacher|encoder_[qk]|ema|ema_model|model_ema|ema_params|swa|swa_model|best"
-    r"|average|averaged|momentum_encoder)(_?(a|b|\d+|net|network|model|params|ema))?$",
+    r"|average|averaged|momentum_encoder|model|net|network)(_?(a|b|\d+|net|network|model|params|ema))?$",
     re.IGNORECASE,
 )
 
@@ -33,7 +33,7 @@ class Network:
     """
 
     name: Path
-    inside: str
+    inside: Path
     modules: dict[Path, Module]
 
     @property
@@ -140,9 +140,9 @@ def _divided(root: Path, modules: dict[Path, Module]) -> list[tuple[Path, dict[P
     """The networks of one flat mapping: copies of each other, or called so."""
     tops: dict[str, dict[Path, Module]] = {}
     for path, module in modules.items():
-        if not (root == () and _is_moment(path[:1])):
-            tops.setdefault(path[0] if path else "", {})[path] = module
+        tops.setdefault(path[0] if path else "", {})[path] = module
     norms = {top: _norms(inside) for top, inside in tops.items()}
+    tops = {top: inside for top, inside in tops.items() if norms[top] or not _is_moment((top,))}
     tails = {
         top: tuple(sorted(path[1:] for path in found)) for top, found in norms.items() if found
     }
@@ -167,14 +167,14 @@ def _has_kernel(modules: Mapping[Path, Module]) -> bool:
 def _named(found: Sequence[tuple[Path, dict[Path, Module]]]) -> list[Network]:
     if len(found) == 1:
         [(prefix, modules)] = found
-        return [Network((), "/".join(prefix), modules)]
+        return [Network((), prefix, modules)]
     names = [prefix for prefix, _ in found]
     short = [name[:-1] if name[-1:] == ("params",) else name for name in names]
     if len(set(short)) == len(short) and all(short):
         names = short
     common = _common(names)
     return [
-        Network(name[common:], "/".join(prefix), modules)
+        Network(name[common:], prefix, modules)
         for name, (prefix, modules) in zip(names, found, strict=True)
     ]
 

@@ -64,7 +64,7 @@ def _kernel(chart: Chart, norm: Path, named: Mapping[Path, Proposal]) -> Path | 
     )
     if around:
         return around if _may_feed(chart, around, norm) else None
-    if chart.is_sequential(norm[:-1]) and _has_kernels(chart, norm[:-1]):
+    if norm and chart.is_sequential(norm[:-1]) and _has_kernels(chart, norm[:-1]):
         before = _before(chart, norm)
         tail = chart.tail((*norm[:-1], before)) if before else None
         return tail if tail and _may_feed(chart, tail, norm) else None
@@ -137,7 +137,7 @@ def _as_wide(chart: Chart, norm: Path, taken: set[Path]) -> Iterator[list[Path]]
 def _is_input(chart: Chart, norm: Path, named: Mapping[Path, Proposal]) -> bool:
     """Whether a norm comes before every convolution."""
     convolutions = chart.convolutions()
-    if not convolutions:
+    if not convolutions or not norm:
         return False
     shallow = len(norm) == min(len(path) for path in chart.order)
     if _INPUT.search(norm[-1]) and len(norm) <= 2:

@@ -85,6 +85,17 @@ def from_bytes(content: bytes, dtype: Any, shape: tuple[int, ...]) -> np.ndarray
     return np.frombuffer(content, dtype).reshape(shape)
 
 
+def shown(path: Path) -> str:
+    """Join a path for printing; whatever its names hold, it stays on one line.
+
+    Example:
+      >>> shown(('layer1', '0', 'bn1')), shown(('a', chr(10)))
+      ('layer1/0/bn1', 'a/?')
+    """
+    name = "/".join(path) or "(top)"
+    return name if name.isprintable() else "".join(c if c.isprintable() else "?" for c in name)
+
+
 def split_name(name: str, separator: str) -> Path:
     """Cut a name at its separators, or where JAX's own key paths are.
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sparsity_jax.audit.pickles import Inert, Name
-from sparsity_jax.audit.tensors import MAX_TENSORS, Path, Source, Tensor, split_name
+from sparsity_jax.audit.tensors import MAX_TENSORS, Path, Source, Tensor, shown, split_name
 from sparsity_jax.audit.torch_storage import (
     LegacyStorages,
     StoredTensor,
@@ -55,7 +55,10 @@ def _source(what: str, content: Any, storages: ZippedStorages | LegacyStorages) 
     tensors: dict[Path, Tensor] = {}
     left_out: list[tuple[str, str]] = []
     for where, node in _nodes(content):
-        name = "/".join(where) or "the file"
+        name = shown(where)
+        if isinstance(node, tuple):
+            left_out.append((name, f"the same tensors as {shown(node)}"))
+            continue
         if isinstance(node, Inert):
             if _is_module(node):
                 left_out.append((name, f"a whole pickled module ({node.callee})"))
@@ -75,15 +78,20 @@ def _source(what: str, content: Any, storages: ZippedStorages | LegacyStorages) 
     return Source(what, tensors, read, tuple(left_out))
 
 
-def _nodes(content: Any) -> Iterator[tuple[Path, dict[str, Any] | Inert]]:
-    """Every mapping inside with the keys that lead to it, and every placeholder of a module."""
+def _nodes(content: Any) -> Iterator[tuple[Path, dict[str, Any] | Inert | Path]]:
+    """Every mapping and placeholder inside with the keys that lead to it.
+
+    A mapping of tensors that was met before is given as the keys that led to it then.
+    """
     queue: collections.deque[tuple[Path, Any]] = collections.deque([((), content)])
-    seen: set[int] = set()
+    seen: dict[int, Path] = {}
     while queue:
         where, node = queue.popleft()
         if id(node) in seen or len(where) > _MAX_DEPTH:
+            if id(node) in seen and isinstance(node, Mapping) and _holds_tensors(node):
+                yield where, seen[id(node)]
             continue
-        seen.add(id(node))
+        seen[id(node)] = where
         if len(seen) > MAX_TENSORS:
             raise UserError("its structure is too large to be that of a network")
         if isinstance(node, Inert):
@@ -101,6 +109,10 @@ def _nodes(content: Any) -> Iterator[tuple[Path, dict[str, Any] | Inert]]:
 
 def _holds(value: Any) -> bool:
     return isinstance(value, Mapping | list | tuple | Inert)
+
+
+def _holds_tensors(node: Mapping[Any, Any]) -> bool:
+    return any(isinstance(value, StoredTensor) for value in node.values())
 
 
 def _is_module(node: Inert) -> bool:

@@ -23,7 +23,7 @@ def natural_key(path: str) -> tuple[tuple[bool, int, str], ...]:
       ['C2/norm', 'C10/norm']
     """
     parts = re.split(r"(\d+)", path)
-    return tuple((part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts)
+    return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
 
 
 def conv_norms(variables: Any) -> dict[str, Leaves]:

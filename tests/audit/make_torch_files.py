@@ -3,8 +3,10 @@
 python tests/audit/make_torch_files.py
 """
 
+import argparse
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -35,8 +37,14 @@ def network() -> nn.Module:
 def main() -> None:
     net = network()
     torch.save(net.state_dict(), HERE / "state_dict.pt")
+    old = {"_use_new_zipfile_serialization": False}  # as before PyTorch 1.6
+    torch.save(net.state_dict(), HERE / "legacy.pt", **old)
     wrapped = {"epoch": 3, "model": net.state_dict(), "optimizer": {"lr": [0.1], "state": {}}}
     torch.save(wrapped, HERE / "wrapped.pth")
+    state = net.state_dict()
+    beside = {"args": argparse.Namespace(lr=0.1), "loss": np.float64(1.5), "model_ema": state}
+    torch.save({"state_dict": state, **beside}, HERE / "beside.ckpt")
+    torch.jit.script(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))).save(HERE / "script.pt")
     torch.save(net.to(torch.bfloat16).state_dict(), HERE / "bfloat16.pt")
     torch.save(net, HERE / "whole_module.pt")
 
