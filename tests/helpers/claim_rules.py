@@ -13,7 +13,9 @@ from typing import Any
 from claim_measures import BETAS, GAMMAS, RIGHT, ROWS, SELECTIVE, THRESHOLDS, measure
 from claim_rows import CLUTTER, FREE, GROWING, HARDER, NO_REGULARIZER, SLOW, STRONGER, run
 
+from sparsity_jax.pruning.cost import Cost
 from sparsity_jax.storage.measurements import Measurements
+from sparsity_jax.storage.pruned import PrunedRecord
 from sparsity_jax.storage.results import RunResult
 
 IMAGENET, VGG = (
@@ -38,6 +40,7 @@ MEASURES, LI = (
     "Sparsity by activation is sparsity by gamma",
     "VGG-16 at batch 160 beats the pruning of Li et al.",
 )
+ZEROING = "Zeroing inactive filters is free, marked by gamma or by activation"
 SLIMMING = "VGG-19 is sparser than Network Slimming, at a slightly higher error"
 _VGG = {"network": "VGG-16"}
 _SGD, _NONE = {"optimizer": "sgd"}, math.nan
@@ -178,6 +181,22 @@ RULES: list[tuple[str, list[dict[str, Any]], str]] = [
     (SLIMMING, [_vgg_19(error=_NONE), _slimmed()], "not testable"),
     (SLIMMING, [_vgg_19()], "not testable"),
 ]  # fmt: skip
+
+
+def zeroed(test: float, gamma: float, act: float) -> dict[str, PrunedRecord]:
+    """A pruned.json of run '0': its errors as trained, and zeroed by gamma and by activation."""
+    cost = Cost(filters=100, conv_params=100, params=100, macs=100)
+    return {"0": PrunedRecord(1e-3, test, gamma, gamma, 0.0, cost, cost, {}, masked_act_error=act)}
+
+
+ZEROED: list[tuple[float, dict[str, PrunedRecord], str]] = [  # sparsity, pruned.json, outcome
+    (30.0, zeroed(10, 10.3, 10.3), "pass"),
+    (30.0, zeroed(10, 10.5, 10.0), "fail"),
+    (30.0, zeroed(10, 10.0, 10.5), "fail"),
+    (30.0, zeroed(10, 10.0, _NONE), "not testable"),
+    (30.0, {}, "not testable"),
+    (2.0, zeroed(10, 10, 10), "not testable"),
+]
 
 
 def _rows(**changes: Any) -> list[RunResult]:

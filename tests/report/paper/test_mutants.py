@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from claim_measures import RIGHT, ROWS, WRONG
-from claim_rows import PERVERSE, made_up
-from claim_rules import MEASURED, RULES
+from claim_rows import PERVERSE, made_up, run
+from claim_rules import MEASURED, RULES, ZEROED, ZEROING
 from mutants import MODULES, Mutant, mutants, running
 
 from sparsity_jax.report.paper.claims import CLAIMS, NOT_THE_METHOD, check
 from sparsity_jax.storage.measurements import Measurements
+from sparsity_jax.storage.pruned import PrunedRecord
 from sparsity_jax.storage.results import RunResult
 
 SPEED = {"adam": 0.2, "rmsprop": 0.3, "adamax": 0.3, "sgd": 0.6}
@@ -31,6 +32,7 @@ class World:
     measures: Mapping[str, Measurements] = dataclasses.field(default_factory=dict)
     claims: tuple[str, ...] = ()
     speeds: Mapping[tuple[str, str], float] = dataclasses.field(default_factory=dict)
+    pruned: Mapping[str, PrunedRecord] = dataclasses.field(default_factory=dict)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,10 @@ def worlds(paper: list[RunResult]) -> list[World]:
         *(World([*ROWS.values()], {**RIGHT, **wrong}, (claim,)) for claim, wrong in WRONG),
         *(World(rows, measures, (claim,)) for claim, rows, measures, _ in MEASURED),
         *(World([*adam, *sgd], {}, simulated, wrong) for wrong in WRONG_SPEEDS),
+        *(
+            World(made_up(run(sparsity)), claims=(ZEROING,), pruned=pruned)
+            for sparsity, pruned, _ in ZEROED
+        ),
         World(adam, {}, simulated),
         World(sgd, {}, simulated),
     ]
@@ -71,7 +77,7 @@ def _outcomes(
         points = pairs.points(world.rows) if judged else []
         explicit = [point for point in points if any(map(point.part, NOT_THE_METHOD))]
         fair = tuple(point for point in points if point not in explicit)
-        evidence = judging.Evidence(fair, tuple(explicit), world.measures)
+        evidence = judging.Evidence(fair, tuple(explicit), world.measures, world.pruned)
         for claim in judged:
             yield claim.claim, judging.conclude(claim, evidence).outcome
 
@@ -124,3 +130,11 @@ def test_a_rule_holds_on_measurements_of_its_kind_only(
     claim: str, rows: list[RunResult], measures: dict[str, Measurements], outcome: str
 ) -> None:
     assert {c.claim: c.outcome for c in check(rows, measures=measures)}[claim] == outcome
+
+
+@pytest.mark.parametrize(("sparsity", "pruned", "outcome"), ZEROED)
+def test_zeroing_is_judged_by_either_mark(
+    sparsity: float, pruned: dict[str, PrunedRecord], outcome: str
+) -> None:
+    found = check(made_up(run(sparsity)), pruned=pruned)
+    assert {each.claim: each.outcome for each in found}[ZEROING] == outcome

@@ -17,6 +17,7 @@ from sparsity_jax.report.paper.claims import layers, low_gradient, mechanism, re
 from sparsity_jax.report.paper.claims.judging import Checked, Claim, Evidence, Outcome, conclude
 from sparsity_jax.report.paper.pairs import NOT_THE_METHOD, Point, points
 from sparsity_jax.storage.measurements import Measurements
+from sparsity_jax.storage.pruned import PrunedRecord
 from sparsity_jax.storage.results import RunResult
 
 __all__ = ["CLAIMS", "Checked", "Claim", "Outcome", "check", "check_records", "encode"]
@@ -35,6 +36,7 @@ def check(
     *,
     notes: Mapping[str, Sequence[str]] | None = None,
     measures: Mapping[str, Measurements] | None = None,
+    pruned: Mapping[str, PrunedRecord] | None = None,
     scale: float = 1.0,
 ) -> list[Checked]:
     """Check every claim on the rows of one or several results.csv.
@@ -43,6 +45,7 @@ def check(
       rows: in any order.
       notes: run -> what its seal notes: runs noted to be at chance level are left out.
       measures: run -> its measure.npz, which the claims about gamma, beta and selectivity need.
+      pruned: run -> its pruned.json, which the claim about zeroing needs.
       scale: of the runs' config: how long runs are whose full length the paper does not say.
 
     Returns:
@@ -56,13 +59,19 @@ def check(
     known = points(rows, notes, scale)
     fair = tuple(point for point in known if not _explicit(point))
     baselines = tuple(point for point in known if _explicit(point))
-    evidence = Evidence(fair, baselines, measures or {})
+    evidence = Evidence(fair, baselines, measures or {}, pruned or {})
     return [conclude(claim, evidence) for claim in CLAIMS]
 
 
 def check_records(records: Records) -> list[Checked]:
-    """Check every claim on what a workdir holds: its rows, its runs' notes and measurements."""
-    return check(records.rows, notes=records.notes, measures=records.measures, scale=records.scale)
+    """Check every claim on what a workdir holds: its rows, its runs' notes, measurements, gains."""
+    return check(
+        records.rows,
+        notes=records.notes,
+        measures=records.measures,
+        pruned=records.pruned,
+        scale=records.scale,
+    )
 
 
 def encode(checked: Sequence[Checked]) -> str:

@@ -17,6 +17,7 @@ from sparsity_jax.report.aggregate import Spread
 from sparsity_jax.report.paper.length import is_full, length_text
 from sparsity_jax.report.paper.pairs import Point
 from sparsity_jax.storage.measurements import Measurements
+from sparsity_jax.storage.pruned import PrunedRecord
 
 Outcome = Literal["pass", "fail", "not testable", "shortened", "too noisy"]
 ROUNDING = 1.0  # points: what two printed numbers may differ by and be the same
@@ -32,11 +33,13 @@ class Evidence:
       points: groups of runs that learned, of the method alone.
       baselines: groups of explicit pruning, fine-tuned or with a penalty on gamma.
       measures: run -> its measure.npz.
+      pruned: run -> its pruned.json.
     """
 
     points: tuple[Point, ...] = ()
     baselines: tuple[Point, ...] = ()
     measures: Mapping[str, Measurements] = dataclasses.field(default_factory=dict)
+    pruned: Mapping[str, PrunedRecord] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
