@@ -7,3 +7,5 @@ class UserError(Exception):
     The message is one line, names what is wrong and what would be valid. The command line prints it
     without a traceback and exits with code 2.
     """
+
+    exit_code = 2

@@ -1,7 +1,7 @@
 """Train networks, see which filters die, cut them out, read a report.
 
 python -m sparsity_jax.main --config=configs/NAME.py[:ARG] [--workdir=DIR] [--overwrite]
-                            [--config.FIELD=VALUE ...] [--share=I/N]
+                            [--config.FIELD=VALUE ...] [--processes=N] [--share=I/N]
 
   --config     the experiment: a Python file, which is run; start with configs/quickstart.py
   --workdir    where results.csv, history.jsonl, figures/ and report.html go (default runs/NAME);
@@ -10,6 +10,8 @@ python -m sparsity_jax.main --config=configs/NAME.py[:ARG] [--workdir=DIR] [--ov
   --config.F=V set a field of the config, such as --config.strength=1e-3, --config.seeds=3,
                --config.data=folder:PATH, --config.renderings.background=cluttered,
                --config.scale=0.1 (shortens every duration); all fields are listed below
+  --processes  how many processes train a grid on this machine's CPU; by default one per core where
+               that pays; the results do not depend on it
   --share      train only part I (from 0) of N of the grid; start one process for each, on any
                machines that see the workdir (python -m sparsity_jax.launch --help does that)
 
@@ -33,6 +35,7 @@ from sparsity_jax.config.command_line import field_table, load_config, override
 from sparsity_jax.config.fields import nearest_first, unknown_field
 from sparsity_jax.distributed import determinism
 from sparsity_jax.distributed import preemption as interruption
+from sparsity_jax.distributed.cores import parse_processes
 from sparsity_jax.distributed.processes import initialize
 from sparsity_jax.distributed.shards import WHOLE, Shard, parse_shard
 from sparsity_jax.errors import UserError
@@ -42,7 +45,11 @@ _FIELD = "config."  # begins the flag of a field
 
 
 def main() -> int:
-    """Run the command line; returns 0, 2 for wrong input or a bad disk, 130 or 143 if stopped."""
+    """Run the command line.
+
+    Returns:
+      0; 1 if processes of a grid died; 2 for wrong input or a bad disk; 130 or 143 if stopped.
+    """
     command = shlex.join(["python", "-m", "sparsity_jax.main", *sys.argv[1:]])
     try:
         values, config = _parse(sys.argv)
@@ -52,13 +59,14 @@ def main() -> int:
         workdir = Path(values.workdir or f"runs/{config.name}")
         if config.deterministic:
             determinism.demand()
+        processes = None if values.processes is None else parse_processes(values.processes)
         shard = _shard(values, together=config.split == "batch")
-        invocation = experiment.Invocation(command, overwrite=values.overwrite, shard=shard)
+        invocation = experiment.Invocation(command, values.overwrite, shard, processes)
         with interruption.raising():
             experiment.run(config, workdir, invocation)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except OSError as error:  # the disk, not the code
         print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         print(f"to go on, when that is mended: {command}", file=sys.stderr)
@@ -99,6 +107,7 @@ def _flags() -> flags.FlagValues:
     for name, text in (
         ("config", "the config file"),
         ("workdir", "where results go"),
+        ("processes", "how many processes train the grid"),
         ("share", "which part of the grid: I/N"),
         ("coordinator", "HOST:PORT of process 0"),
         ("process", "which process of how many: I/N"),

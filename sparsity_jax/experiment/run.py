@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
 from sparsity_jax import report
 from sparsity_jax.config.sweep import expand
+from sparsity_jax.experiment.complete import complete_group
+from sparsity_jax.experiment.grid import train_with_workers
 from sparsity_jax.experiment.loading import describe_data, load_runs
-from sparsity_jax.experiment.measure import measure_run
-from sparsity_jax.experiment.prune import prune_run
-from sparsity_jax.experiment.record import finalize_run
+from sparsity_jax.experiment.process_count import process_count
 from sparsity_jax.storage.workdir import Invocation, Workdir
 from sparsity_jax.training.grouping import groups
-from sparsity_jax.training.trainer import TrainOptions, train_group
+from sparsity_jax.training.run import Run
+from sparsity_jax.training.trainer import TrainOptions
 
 
 def run(config: ConfigDict, path: Path, invocation: Invocation | None = None) -> None:
@@ -33,20 +36,38 @@ def run(config: ConfigDict, path: Path, invocation: Invocation | None = None) ->
     """
     runs, settled = expand(config), config.to_dict()
     options = TrainOptions.of(settled)
-    workdir = Workdir(path, settled, runs, invocation or Invocation())
+    invocation = invocation or Invocation()
+    workdir = Workdir(path, settled, runs, invocation)
     if not workdir.is_complete():
         _keep_compiled_programs(path)
         loaded, sources = load_runs(settled, workdir)
         most = 1 if options.split == "batch" else settled["members"]
         with workdir.held():
             describe_data(sources, workdir)
-            for group in workdir.pending(groups(loaded, most=most, shards=workdir.shard.count)):
-                for trained in train_group(group, options, workdir.place(group)):
-                    pruned = prune_run(measure_run(trained))
-                    workdir.complete(trained.run, finalize_run(pruned))
+            made = groups(loaded, most=most, shards=workdir.shard.count)
+            _train(made, settled, workdir, asked=invocation.processes)
             workdir.finish(report.build)
     if workdir.all_finished and workdir.is_primary:
         _show(workdir)
+
+
+def _train(
+    made: Sequence[Sequence[Run]], config: Mapping[str, Any], workdir: Workdir, *, asked: int | None
+) -> None:
+    """Train this shard's groups here, or run by run in several processes."""
+    options, own = TrainOptions.of(config), workdir.shard.of(made)
+    if asked != 1:
+        # Members that may be apart are: every process takes the next that waits.
+        apart = not config["members"] and options.member_map is None
+        tasks = [[run] for group in own for run in group] if apart else own
+        waiting = [left for task in tasks if (left := workdir.unfinished(task))]
+        count = process_count(asked, waiting, split=options.split, shard=workdir.shard)
+        if count > 1:
+            begun = [left for task in waiting if (left := workdir.begin(task))]
+            train_with_workers(begun, config, workdir, processes=min(count, len(begun)))
+            return
+    for group in workdir.pending(made):
+        complete_group(group, options, workdir)
 
 
 def _keep_compiled_programs(workdir: Path) -> None:

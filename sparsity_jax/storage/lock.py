@@ -3,8 +3,10 @@
 The processes that share a workdir count as one: each holds its shard's own lock, and all of them
 together hold the workdir. A lock belongs to an open file, so the kernel gives it back when its
 holder dies, however it dies. When a whole machine dies, the server of a network file system gives
-its locks back only after a while, so a lock held from another machine is waited for. What stands in
-the file: who, where, since when, and the number of shards.
+its locks back only after a while, so a lock held from another machine is waited for. A process that
+has others train for it lends them its lock, which is held until the last of them has ended; so a
+lock whose owner on this machine is dead is waited for as well. What stands in the file: who, where,
+since when, and the number of shards.
 
 By hand, since filelock's kernel lock is exclusive only, and its shared ones are SQLite files or
 heartbeats, which a stopped process loses.
@@ -21,7 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from sparsity_jax.distributed.shards import WHOLE, Shard
 from sparsity_jax.errors import UserError
@@ -36,15 +38,31 @@ PATIENCE_SECONDS = 5.0  # for the moment in which another shard looks whether it
 LEASE_SECONDS = 150.0  # NFSv4 gives back a dead machine's locks after 90 seconds, as usually set up
 
 
+class Held(NamedTuple):
+    """A lock that is held.
+
+    Attributes:
+      check_still_there: raises UserError once the workdir is no longer the one that is held: moved
+        away or removed, and perhaps made anew by whoever wrote into it next.
+      files: its file descriptors; a child process that inherits them holds it too.
+    """
+
+    check_still_there: Callable[[], None]
+    files: tuple[int, ...] = ()
+
+
+NOTHING = Held(lambda: None)
+
+
 @contextlib.contextmanager
-def hold(workdir: Path, shard: Shard = WHOLE) -> Iterator[Callable[[], None]]:
+def hold(workdir: Path, shard: Shard = WHOLE) -> Iterator[Held]:
     """Hold the workdir, or a shard of it; it is made when missing.
 
-    Where a process on another machine holds it, waits for a while: that machine may be gone.
+    Where a process on another machine holds it, or helpers of one that died here, waits for a
+    while: they may be about to end.
 
     Yields:
-      A function that raises UserError once the workdir is no longer the one that is held: moved
-      away or removed, and perhaps made anew by whoever wrote into it next.
+      The lock.
 
     Args:
       workdir: the folder.
@@ -54,19 +72,22 @@ def hold(workdir: Path, shard: Shard = WHOLE) -> Iterator[Callable[[], None]]:
       UserError: another process holds it, and which; or it is shared by another number.
 
     Example:
-      >>> with hold(Path('runs/quickstart')) as check_still_there:  # doctest: +SKIP
-      ...     check_still_there()
+      >>> with hold(Path('runs/quickstart')) as held:  # doctest: +SKIP
+      ...     held.check_still_there()
     """
     workdir.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as opened:
         whole = opened.enter_context((workdir / NAME).open("a+"))
+        files = [whole]
         if shard.count == 1:
             _take(whole, workdir)
         else:
             _join(whole, workdir, shard)
-            _take(opened.enter_context(_file(workdir, shard).open("a+")), workdir, shard)
+            files.append(opened.enter_context(_file(workdir, shard).open("a+")))
+            _take(files[1], workdir, shard)
         # Closing a file gives its lock back; the file stays, or two could hold two.
-        yield functools.partial(_check_still_there, whole, workdir)
+        check = functools.partial(_check_still_there, whole, workdir)
+        yield Held(check, tuple(file.fileno() for file in files))
 
 
 @contextlib.contextmanager
@@ -83,7 +104,7 @@ def refuse_if_held(workdir: Path, shard: Shard = WHOLE) -> None:
     Raises:
       UserError: another process here holds the workdir, or this shard, and which.
     """
-    if is_held(workdir, shard) and not _held_elsewhere(workdir, shard):
+    if is_held(workdir, shard) and not _owner_may_be_gone(workdir, shard):
         raise UserError(_in_use(workdir, shard))
 
 
@@ -114,12 +135,18 @@ def _file(workdir: Path, shard: Shard) -> Path:
     return workdir / f"{NAME}{own}"
 
 
-def _held_elsewhere(workdir: Path, shard: Shard) -> bool:
-    """Whether the holder, or the last one, is on another machine."""
+def _owner_may_be_gone(workdir: Path, shard: Shard) -> bool:
+    """Whether the holder, or the last one, is on another machine, or has died on this one."""
     try:
-        return json.loads(_file(workdir, shard).read_text())["host"] != socket.gethostname()
+        owner = json.loads(_file(workdir, shard).read_text())
+        if owner["host"] != socket.gethostname():
+            return True
+        os.kill(int(owner["pid"]), 0)  # sends nothing
+    except ProcessLookupError:
+        return True
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        pass
+    return False
 
 
 def _check_still_there(held: IO[str], workdir: Path) -> None:
@@ -180,11 +207,11 @@ def _acquire(file: IO[str], workdir: Path, shard: Shard = WHOLE) -> None:
         try:
             return _lock(file, "LOCK_EX", "LOCK_NB")
         except BlockingIOError:
-            if time.monotonic() > deadline or not _held_elsewhere(workdir, shard):
+            if time.monotonic() > deadline or not _owner_may_be_gone(workdir, shard):
                 raise UserError(_in_use(workdir, shard)) from None
         if not said:
             said = True
-            waits = f"waiting up to {LEASE_SECONDS:.0f} s in case that machine is gone"
+            waits = f"waiting up to {LEASE_SECONDS:.0f} s in case it is gone"
             print(f"{workdir} is held by {holder(workdir, shard)}; {waits}", file=sys.stderr)
         time.sleep(0.2)
 

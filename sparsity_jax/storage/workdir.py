@@ -33,11 +33,15 @@ class Invocation:
       command: the line a reader types to run it again.
       overwrite: remove what the workdir holds, even of another config.
       shard: the part of the groups that this process trains.
+      processes: how many train it at once on this machine; None: as many as are fast.
+      helps: another process holds the workdir and says which runs this one trains.
     """
 
     command: str = ""
     overwrite: bool = False
     shard: Shard = WHOLE
+    processes: int | None = 1
+    helps: bool = False
 
 
 class StoredRun(Protocol):
@@ -89,13 +93,14 @@ class Workdir:
         self._config, self._invocation = config, invocation
         self._process = processes.this_process()
         # Processes that divide each batch train the same runs: the primary one writes.
-        self._follows = self.shard == WHOLE and not self._process.is_primary
-        self._check_still_there: Callable[[], None] = lambda: None
+        follows = self.shard == WHOLE and not self._process.is_primary
+        self._follows = invocation.helps or follows
+        self._held = lock.NOTHING
         self._found: dict[str, RunRecord] = {}
         folder.check(path, config, overwrite=invocation.overwrite)
         if not self._follows:
             lock.refuse_if_held(path, self.shard)
-        if not invocation.overwrite:
+        if not (invocation.overwrite or invocation.helps):
             self._verify(_warn)
 
     @property
@@ -125,8 +130,8 @@ class Workdir:
           UserError: another process holds it.
           Interrupted: another process of this start was stopped by a signal.
         """
-        held = contextlib.nullcontext(lambda: None) if self._follows else self._lock()
-        with held as self._check_still_there, processes.stopping_together(self._process, self.path):
+        held = contextlib.nullcontext(lock.NOTHING) if self._follows else self._lock()
+        with held as self._held, processes.stopping_together(self._process, self.path):
             if self._process.is_primary:
                 self._prepare()
             self._process.wait("the workdir is ready")
@@ -138,14 +143,38 @@ class Workdir:
         A finished run is left out, and so is one that the run cache has: it is copied from there.
         """
         for group in self.shard.of(groups):
-            self._fetch([run for run in group if run.config.name not in self._found])
-            unfinished = [run for run in group if run.config.name not in self._found]
-            for run in unfinished:
-                completion.remove_leftovers(run.folder)
-            if unfinished:
+            if unfinished := self.begin(group):
                 yield unfinished
             if not self._follows:
-                self._publish()
+                self.publish(look=self.shard != WHOLE)
+
+    def begin(self, group: Sequence[R]) -> list[R]:
+        """Return what is left to train of a group, its folders ready for that."""
+        self._fetch(self.unfinished(group))
+        unfinished = self.unfinished(group)
+        for run in unfinished:
+            completion.remove_leftovers(run.folder)
+        return unfinished
+
+    def unfinished(self, group: Sequence[R]) -> list[R]:
+        """Return the runs of a group that are not known to be finished."""
+        return [run for run in group if run.config.name not in self._found]
+
+    def publish(self, *, look: bool) -> None:
+        """Bring results.csv and history.jsonl up to date with what is finished.
+
+        Args:
+          look: for runs that other processes have finished.
+        """
+        with lock.publishing(self.path):
+            if look:
+                self._verify(_warn)
+            completion.write_views(self.path, self.records)
+
+    @property
+    def held_files(self) -> tuple[int, ...]:
+        """File descriptors of the lock: a child that inherits them holds the workdir as well."""
+        return self._held.files
 
     def place(self, group: Sequence[StoredRun]) -> str:
         """Runs of a group among all: '3/12', '3-6/12', or '3, 7/12'."""
@@ -160,7 +189,7 @@ class Workdir:
         Raises:
           UserError: the workdir was moved or removed meanwhile, and with it earlier files.
         """
-        self._check_still_there()
+        self._held.check_still_there()
         of = settings_digest(run.config)
         completion.write_run_record(run.folder, record, of=of)
         self._found[run.config.name] = record
@@ -183,7 +212,7 @@ class Workdir:
             self._verify(_refuse)
         if self._process.is_primary:
             self._report(build_report)
-        self._check_still_there()  # only then is all well
+        self._held.check_still_there()  # only then is all well
 
     def _report(self, build_report: Callable[[Path], object]) -> None:
         if not self.all_finished:
@@ -209,7 +238,7 @@ class Workdir:
         names = tuple(config.name for config in self.runs)
         write_record(self.path, made_with(self._config, names, self._invocation.command))
 
-    def _lock(self) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    def _lock(self) -> contextlib.AbstractContextManager[lock.Held]:
         return lock.hold(self.path, self.shard)
 
     def _verify(self, damaged: Callable[[str], None]) -> None:
@@ -246,13 +275,6 @@ class Workdir:
         if self.shard == WHOLE:
             self._process.wait("stored runs are fetched")
         self._verify(_warn)
-
-    def _publish(self) -> None:
-        """Bring results.csv and history.jsonl up to date with what is finished."""
-        with lock.publishing(self.path):
-            if self.shard != WHOLE:
-                self._verify(_warn)
-            completion.write_views(self.path, self.records)
 
 
 def _key(run: StoredRun) -> str:

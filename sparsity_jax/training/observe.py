@@ -11,7 +11,6 @@ import numpy as np
 from sparsity_jax.models import Plan
 from sparsity_jax.optimizers.schedules import step_schedule
 from sparsity_jax.pruning.shrink import GAMMA_THRESHOLD
-from sparsity_jax.sparsity import FilterSparsity
 from sparsity_jax.storage.history import Evaluation, append_history
 from sparsity_jax.storage.measurements import EvalLog
 from sparsity_jax.training import TrainState, evaluate
@@ -86,5 +85,8 @@ def _sparsity(gammas: Mapping[str, np.ndarray]) -> dict[str, Any]:
     if not all(np.isfinite(gamma).all() for gamma in gammas.values()):
         return {}
     inactive = {name: np.abs(gamma) < GAMMA_THRESHOLD for name, gamma in gammas.items()}
-    found = FilterSparsity(inactive)
-    return {"sparsity_gamma": found.total_pct, "layers": dict(found.layer_pct)}
+    total = sum(int(mask.sum()) for mask in inactive.values())
+    return {
+        "sparsity_gamma": 100.0 * total / sum(mask.size for mask in inactive.values()),
+        "layers": {name: 100.0 * float(mask.mean()) for name, mask in inactive.items()},
+    }

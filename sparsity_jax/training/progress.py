@@ -1,18 +1,52 @@
-"""Progress of training: a bar on a terminal, plain lines elsewhere."""
+"""Progress of training: a bar on a terminal, plain lines elsewhere, or told to another process."""
 
 from __future__ import annotations
 
-import math
+import contextlib
+import contextvars
 import statistics
 import sys
 import time
+from collections.abc import Callable, Iterator
 from types import TracebackType
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 from sparsity_jax.storage.history import Evaluation
 
 LINE_EVERY = 5.0  # seconds between plain lines
+
+
+class Status(NamedTuple):
+    """State of a run or a group of runs while it trains.
+
+    Attributes:
+      place: which runs of how many; empty while a pruned network is trained on.
+      name: of the run.
+      step: steps done.
+      total: steps of all.
+      latest: what was seen last: loss, test error, sparsity.
+    """
+
+    place: str
+    name: str
+    step: int
+    total: int
+    latest: dict[str, str]
+
+
+_listener: contextvars.ContextVar[Callable[[Status], None]] = contextvars.ContextVar("listener")
+
+
+@contextlib.contextmanager
+def telling(listener: Callable[[Status], None]) -> Iterator[None]:
+    """Show nothing while this lasts: tell the listener instead."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 class Progress:
@@ -25,11 +59,15 @@ class Progress:
 
     def __init__(self, name: str, *, total: int, start: int = 0, place: str = "") -> None:
         self._label = f"[{place}] {name}" if place else name
+        self._of = place, name
         self._total, self._start = total, start
         self._began = self._shown = time.monotonic()
         self._latest: dict[str, str] = {}
         self._bar = None
-        if sys.stdout.isatty():
+        self._tell = _listener.get(None)
+        if self._tell is not None:
+            self._tell(Status(*self._of, start, total, {}))
+        elif sys.stdout.isatty():
             self._bar = tqdm(
                 total=total,
                 initial=start,
@@ -67,6 +105,9 @@ class Progress:
         self._show(step, final=step == self._total)
 
     def _show(self, step: int, *, final: bool = False) -> None:
+        if self._tell is not None:
+            self._tell(Status(*self._of, step, self._total, dict(self._latest)))
+            return
         if self._bar is not None:
             self._bar.set_postfix(self._latest, refresh=False)
             self._bar.update(step - self._bar.n)
@@ -82,6 +123,14 @@ class Progress:
         )
 
     def _left(self, step: int, now: float) -> str:
-        done = step - self._start
-        seconds = (now - self._began) / done * (self._total - step) if done else math.inf
-        return "?" if math.isinf(seconds) else tqdm.format_interval(seconds)
+        return time_left(step - self._start, self._total - step, seconds=now - self._began)
+
+
+def time_left(done: int, left: int, *, seconds: float) -> str:
+    """Time that the steps left will take, as it reads, when so many took these seconds.
+
+    Example:
+      >>> time_left(10, 30, seconds=20.0), time_left(0, 30, seconds=0.0)
+      ('01:00', '?')
+    """
+    return tqdm.format_interval(seconds / done * left) if done > 0 else "?"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from cells import Row
 from many_runs import collectives, cpu_group, gpu_population
 from one_run import cpu_step, gpu_step
+from processes import cpu_grid
 from share import gpu_share
 from terms import Found, Terms
 from workload import BATCH
@@ -28,6 +29,7 @@ class Entry(NamedTuple):
 def _rows() -> dict[str, Entry]:
     cpu, gpu = "CPU", "NVIDIA GPU"
     rows = {"cpu-group": Entry(cpu, "quick start, 4 seeds in a group, a member-step", cpu_group)}
+    rows["cpu-grid"] = Entry(cpu, "the whole quick start: 4 runs, a process per core", cpu_grid)
     for width in ("1", "0.25"):
         network = f"{width}x32x3"
         measure = functools.partial(cpu_step, network=network)

@@ -58,7 +58,7 @@ def test_a_lock_held_from_another_machine_is_waited_for(tmp_path, monkeypatch, c
         patch.setattr(lock, "LEASE_SECONDS", 0.3)
         with pytest.raises(UserError, match="on node3 since"), hold(tmp_path, shard):
             pass
-        assert "waiting up to 0 s in case that machine is gone" in capsys.readouterr().err
+        assert "waiting up to 0 s in case it is gone" in capsys.readouterr().err
         patch.setattr(lock, "LEASE_SECONDS", 30.0)
         released = threading.Timer(0.5, dead.close)
         released.start()
@@ -69,18 +69,18 @@ def test_a_lock_held_from_another_machine_is_waited_for(tmp_path, monkeypatch, c
 
 def test_a_workdir_that_was_moved_or_made_anew_is_no_longer_the_one_held(tmp_path):
     workdir = tmp_path / "run"
-    with hold(workdir) as check_still_there:
-        check_still_there()
+    with hold(workdir) as held:
+        held.check_still_there()
         workdir.rename(tmp_path / "away")
         with pytest.raises(UserError, match="has vanished"):
-            check_still_there()
+            held.check_still_there()
         workdir.mkdir()
         (workdir / lock.NAME).touch()
         with pytest.raises(UserError, match="has vanished"):
-            check_still_there()
+            held.check_still_there()
         (tmp_path / "away").rename(tmp_path / "run2")
-    with hold(tmp_path / "run2") as check_still_there:
-        check_still_there()
+    with hold(tmp_path / "run2") as held:
+        held.check_still_there()
 
 
 def test_looking_leaves_nothing_behind(tmp_path):
