@@ -57,7 +57,7 @@ def read_folder(folder: File) -> Source:
     raise UserError("no Orbax checkpoint inside (no _METADATA); give the checkpoint's directory")
 
 
-def find_trees(folder: File) -> list[File]:
+def find_trees(folder: File, top: File | None = None) -> list[File]:
     """The trees of one step: the folder itself, the items of a step, or those of the newest step.
 
     Raises:
@@ -74,14 +74,14 @@ def find_trees(folder: File) -> list[File]:
     steps = {child: n for child, n in numbered.items() if child in trees or _is_step(child)}
     others = [c for c in children if c not in steps and (c in trees or _is_step(c))]
     if steps and not others and len({_STEP.sub(r"\1", child.name) for child in steps}) == 1:
-        return find_trees(max(steps, key=lambda child: (steps[child], child.name)))
+        return find_trees(max(steps, key=lambda child: (steps[child], child.name)), top or folder)
     inside = {str(child.relative_to(folder)): found for child in children
-              if (found := find_trees(child))}  # fmt: skip
+              if (found := find_trees(child, top or folder))}  # fmt: skip
     if len(inside) > 1:
         first = _down(folder / next(iter(inside)))
         raise UserError(
             f"holds {len(inside)} checkpoints; give one of them, such as "
-            f"{first.relative_to(folder)}"
+            f"{first.relative_to(top or folder)}"
         )
     return next(iter(inside.values()), [])
 

@@ -115,8 +115,9 @@ def _enter(module: Module, role: str, word: str, path: Path, tensor: Tensor) -> 
 def _settle(module: Module) -> None:
     """A layer with statistics has no kernel; one with a kernel has no gamma."""
     leaves = module.leaves
-    if leaves.get("kernel") and len(leaves["kernel"].shape) < 2:
-        del leaves["kernel"]
+    for role in ("kernel", "depthwise"):
+        if role in leaves and len(leaves[role].shape) < 2:
+            del leaves[role]
     if module.has_statistics and "gamma" not in leaves and "kernel" in leaves:
         squeezed = _squeezed(leaves["kernel"].shape)
         if squeezed == leaves["mean"].shape:

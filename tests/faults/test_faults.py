@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+import audit_trials
 import commands
 import corruption_trials
 import fuzz_trials
@@ -142,6 +143,12 @@ def test_odd_input_is_read_or_refused(tmp_path, capsys):
     counts = fuzz_trials.run_trials(2000, seed=0, folder=tmp_path)
     assert counts["crashed"] == 0, capsys.readouterr().out
     assert min(counts["refused"], counts["accepted"]) > 100
+
+
+def test_odd_checkpoints_are_audited_or_refused(tmp_path, capsys):
+    counts = audit_trials.run_trials(400, seed=3, folder=tmp_path)
+    assert counts["crashed"] == 0, capsys.readouterr().out
+    assert min(counts["refused"], counts["answered"]) > 50
 
 
 def test_a_vanished_workdir_and_a_held_one_are_named(tmp_path, monkeypatch, capsys):
