@@ -241,6 +241,9 @@ class RunConfig:
         check=at_least(0),
         variant="finetune={:g}",
     )
+    record_activity: bool = setting(
+        True, "keep, over time, how often each filter fires and what moves its gamma"
+    )
     prune_during_training: bool = setting(
         False, "cut filters that died, so that they stop costing time"
     )

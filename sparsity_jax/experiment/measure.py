@@ -19,7 +19,8 @@ from sparsity_jax.pruning.shrink import GAMMA_THRESHOLD
 from sparsity_jax.sparsity import gamma_sparsity
 from sparsity_jax.sparsity.corpus import measure_corpus
 from sparsity_jax.storage.measurements import write_measurements
-from sparsity_jax.training.evaluate import images_at_once
+from sparsity_jax.training.cuts import cut_steps
+from sparsity_jax.training.evaluate import images_per_call
 from sparsity_jax.training.progress import LINE_EVERY
 from sparsity_jax.training.run import Run
 from sparsity_jax.training.trainer import TrainedRun
@@ -49,6 +50,8 @@ def measure_run(trained: TrainedRun) -> MeasuredRun:
         return MeasuredRun(trained)
     run = trained.run
     measured = measure(run, jax.device_get(trained.state.variables))
+    if run.config.prune_during_training:
+        measured["cut_step"] = cut_steps(run.program.plan, trained.cuts)
     write_measurements(run.folder / "measure.npz", trained.eval_log.measure(**measured))
     by_act = measured["inactive_act"]
     if not by_act:
@@ -73,7 +76,7 @@ def measure(run: Run, variables: Variables) -> dict[str, Layers]:
         _Network(plan),
         variables,
         data.train_images,
-        batch_size=images_at_once(plan),
+        batch_size=images_per_call(plan),
         preprocess=_AsTested(
             plan.input_shape[:2], tuple(data.mean.tolist()), tuple(data.std.tolist())
         ),

@@ -21,7 +21,7 @@ from sparsity_jax.storage import completion
 from sparsity_jax.storage.config_record import ConfigRecord, read_config
 from sparsity_jax.storage.data_record import FOLDER, DataRecord, read_data_record
 from sparsity_jax.storage.history import cut_off_line, iterate_history
-from sparsity_jax.storage.measurements import Measurements, read_measurements
+from sparsity_jax.storage.measurements import TIMED, Measurements, read_measurements
 from sparsity_jax.storage.pruned import PrunedRecord, read_pruned
 from sparsity_jax.storage.results import RunResult, read_results
 
@@ -101,7 +101,9 @@ def load(workdir: Path, *, budget: int = 800_000) -> Records:
         folder = workdir / "runs" / row.run
         measure = _tolerant(read_measurements, folder / "measure.npz", problems)
         if measure is not None and len(measure.step) and measure.layers:
-            measures[row.run] = thin(measure, TIMES if row.run in shown else times)
+            measures[row.run] = (
+                thin(measure, TIMES) if row.run in shown else without_activity(thin(measure, times))
+            )
         record = _tolerant(read_pruned, folder / "pruned.json", problems)
         if record is not None:
             pruned[row.run] = record
@@ -147,9 +149,16 @@ def thin(measure: Measurements, times: int) -> Measurements:
         measure,
         step=measure.step[kept],
         epoch=measure.epoch[kept],
-        gamma={layer: values[kept] for layer, values in measure.gamma.items()},
-        beta={layer: values[kept] for layer, values in measure.beta.items()},
+        **{
+            group: {layer: values[kept] for layer, values in getattr(measure, group).items()}
+            for group in TIMED
+        },
     )
+
+
+def without_activity(measure: Measurements) -> Measurements:
+    """The measure with nothing over time but gamma and beta: other runs' activity is not shown."""
+    return dataclasses.replace(measure, fired={}, train_peak={}, decay={}, pull={})
 
 
 def _curves(path: Path) -> dict[str, Curves]:

@@ -16,7 +16,7 @@ import numpy as np
 from sparsity_jax.errors import UserError
 from sparsity_jax.sparsity.evaluation import NnxEvaluation, evaluation
 from sparsity_jax.sparsity.filters import FilterSparsity
-from sparsity_jax.sparsity.recording import Activation, pooled_activations
+from sparsity_jax.sparsity.recording import Activation, pooled_in_parts
 from sparsity_jax.sparsity.streaming import Images, masked_batches
 
 Preprocess = Callable[[jax.Array], jax.Array]
@@ -182,8 +182,7 @@ def _batch_peaks(
     images: jax.Array,
     mask: jax.Array,
 ) -> dict[str, jax.Array]:
-    images = images if preprocess is None else preprocess(images)
-    pooled = pooled_activations(apply_fn, variables, images, activation=activation)
+    pooled = pooled_in_parts(apply_fn, activation, preprocess, variables, images)
     return {path: jnp.where(mask[:, None], peak, 0).max(axis=0) for path, peak in pooled.items()}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sparsity_jax.sparsity.activation import Preprocess, check_finite, check_threshold, compiled
 from sparsity_jax.sparsity.filters import natural
-from sparsity_jax.sparsity.recording import Activation, pooled_activations
+from sparsity_jax.sparsity.recording import Activation, pooled_in_parts
 from sparsity_jax.sparsity.streaming import Images, masked_batches, repeatable
 from sparsity_jax.sparsity.universality import Universality, universality
 
@@ -121,8 +121,7 @@ def _pooled(
     images: jax.Array,
     mask: jax.Array,
 ) -> dict[str, jax.Array]:
-    images = images if preprocess is None else preprocess(images)
-    pooled = pooled_activations(apply_fn, variables, images, activation=activation)
+    pooled = pooled_in_parts(apply_fn, activation, preprocess, variables, images)
     return {path: jnp.where(mask[:, None], values, 0) for path, values in pooled.items()}
 
 

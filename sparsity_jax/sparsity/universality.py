@@ -13,7 +13,7 @@ import numpy as np
 
 from sparsity_jax.sparsity.activation import Preprocess, check_threshold, compiled, corpus_peaks
 from sparsity_jax.sparsity.filters import natural
-from sparsity_jax.sparsity.recording import Activation, pooled_activations
+from sparsity_jax.sparsity.recording import Activation, pooled_in_parts
 from sparsity_jax.sparsity.streaming import Images, masked_batches, repeatable
 
 
@@ -102,8 +102,7 @@ def _batch_counts(
     peaks: dict[str, jax.Array],
     threshold: jax.Array,
 ) -> dict[str, jax.Array]:
-    images = images if preprocess is None else preprocess(images)
-    pooled = pooled_activations(apply_fn, variables, images, activation=activation)
+    pooled = pooled_in_parts(apply_fn, activation, preprocess, variables, images)
     counts = {}
     for path, peak in peaks.items():
         # Divided, as the paper defines it; 0 / 0 of an inactive filter becomes 0 / 1.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -174,7 +174,7 @@ class Checkpoints:
                 f"checkpoint {folder} is of other settings or other data than "
                 "this run's; restore those, or --overwrite to start anew"
             )
-        like = like(content["notes"]) if callable(like) else like
+        like = _described(like, content["notes"]) if callable(like) else like
         leaves = _verified_leaves(folder, content)
         wanted = items.leaves({items.STATE: like})
         _verify_shapes(leaves, wanted)
@@ -255,6 +255,13 @@ def _verified_leaves(folder: Path, content: Mapping[str, Any]) -> dict[str, np.n
         if array_digest(leaf) != saved[name]:
             raise DamageError(f"leaf {name} is not what was saved")
     return leaves
+
+
+def _described(like: Callable[[dict[str, Any]], Any], notes: dict[str, Any]) -> Any:
+    try:
+        return like(notes)
+    except Exception as error:  # whatever a plan that fits nothing leads to
+        raise DamageError(f"its notes describe no state: {_reason(error)}") from None
 
 
 def _verify_shapes(leaves: Mapping[str, np.ndarray], like: Mapping[str, Any]) -> None:

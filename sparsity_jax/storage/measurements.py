@@ -14,7 +14,9 @@ from sparsity_jax.errors import UserError
 from sparsity_jax.storage.history import Evaluation, decode_line, encode_line
 from sparsity_jax.storage.io import write_atomically
 
-GROUPS = ("gamma", "beta", "inactive_gamma", "inactive_act", "universality", "peak")
+TIMED = ("gamma", "beta", "fired", "train_peak", "decay", "pull")  # (T, filters) by layer
+FINAL = ("inactive_gamma", "inactive_act", "universality", "peak", "cut_step")
+GROUPS = (*TIMED, *FINAL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +29,12 @@ class Measurements:
       inactive_gamma, inactive_act: layer -> (filters,) bool, True = inactive at the end.
       universality: layer -> (filters,) in percent; empty when it was not measured.
       peak: layer -> (filters,) largest activation over the training images; empty in older files.
+      fired, train_peak, decay, pull: layer -> (T, filters) over the steps since the evaluation
+        before: share of the images in which a filter was active, its largest activation, the means
+        of |strength * gamma| and of |d loss / d gamma|; NaN once a filter was cut. Empty where
+        `config.record_activity` was off, and in older files.
+      cut_step: layer -> (filters,) the step at which training cut a filter, -1 where it did not;
+        empty where nothing was to be cut, and in older files.
     """
 
     step: np.ndarray
@@ -37,6 +45,11 @@ class Measurements:
     inactive_act: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     universality: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     peak: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    fired: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    train_peak: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    decay: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    pull: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    cut_step: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -88,39 +101,54 @@ def read_measurements(path: Path) -> Measurements:
 
 @dataclasses.dataclass
 class EvalLog:
-    """Evaluations in order of steps, and gamma and beta of every filter at each.
+    """Evaluations in order of steps, and what was seen of every filter at each.
 
     Attributes:
       evaluations: in order.
       filters: layer -> its number of filters, in the network's order.
-      norms: for each evaluation gamma of all layers, then beta, in one array of its own: it grows
-        for as long as a run trains, and views would keep the device's buffers.
+      groups: what is kept of every filter, of `TIMED`.
+      rows: for each evaluation the first group of all layers, then the next, in one array of its
+        own: it grows for as long as a run trains, and views would keep the device's buffers.
     """
 
     evaluations: list[Evaluation] = dataclasses.field(default_factory=list)
     filters: dict[str, int] = dataclasses.field(default_factory=dict)
-    norms: list[np.ndarray] = dataclasses.field(default_factory=list)
+    groups: tuple[str, ...] = ()
+    rows: list[np.ndarray] = dataclasses.field(default_factory=list)
 
-    def add(self, evaluation: Evaluation, *, gamma: Layers, beta: Layers) -> None:
-        """Append what was observed at one evaluation."""
+    def add(self, evaluation: Evaluation, **groups: Layers) -> None:
+        """Append what was observed at one evaluation: gamma, beta, and others of `TIMED`."""
         self.evaluations.append(evaluation)
-        self.filters = {layer: len(values) for layer, values in gamma.items()}
-        self.norms.append(np.concatenate([*gamma.values(), *beta.values()]))
+        self.filters = {layer: len(values) for layer, values in groups["gamma"].items()}
+        self.groups = tuple(groups)
+        self.rows.append(
+            np.concatenate([values for layers in groups.values() for values in layers.values()])
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """'gamma/C1' -> (evaluations, filters), and the same for beta."""
-        if not self.norms:
+        """'gamma/C1' -> (evaluations, filters), and the same for the other groups."""
+        if not self.rows:
             return {}
-        names = [f"{group}/{layer}" for group in _GROUPS for layer in self.filters]
-        ends = np.cumsum([*self.filters.values()] * len(_GROUPS))[:-1]
-        parts = np.split(np.stack(self.norms), ends, axis=1)
+        names = [f"{group}/{layer}" for group in self.groups for layer in self.filters]
+        ends = np.cumsum([*self.filters.values()] * len(self.groups))[:-1]
+        parts = np.split(np.stack(self.rows), ends, axis=1)
         return {name: part.copy() for name, part in zip(names, parts, strict=True)}
 
     def latest_norms(self) -> dict[str, dict[str, np.ndarray]]:
         """'gamma' and 'beta' -> layer -> (filters,), of the last evaluation."""
-        ends = np.cumsum([*self.filters.values()] * len(_GROUPS))[:-1]
-        parts = iter(np.split(self.norms[-1], ends))
-        return {group: dict(zip(self.filters, parts, strict=False)) for group in _GROUPS}
+        ends = np.cumsum([*self.filters.values()] * len(self.groups))[:-1]
+        parts = iter(np.split(self.rows[-1], ends))
+        found = {group: dict(zip(self.filters, parts, strict=False)) for group in self.groups}
+        return {group: found[group] for group in ("gamma", "beta")}
+
+    def layers(self, group: str) -> dict[str, np.ndarray]:
+        """Layer -> (evaluations, filters) of one group; empty where it is not kept."""
+        prefix, arrays = f"{group}/", self.arrays()
+        return {
+            name.removeprefix(prefix): values
+            for name, values in arrays.items()
+            if name.startswith(prefix)
+        }
 
     def lines(self) -> list[str]:
         """Write the evaluations as text, for a checkpoint's notes."""
@@ -134,27 +162,19 @@ class EvalLog:
             for name, values in arrays.items()
             if name.startswith("gamma/")
         }
-        parts = [arrays[f"{group}/{layer}"] for group in _GROUPS for layer in filters]
-        norms = list(np.concatenate(parts, axis=1)) if parts else []
-        return cls([decode_line(line) for line in lines], filters, norms)
+        groups = tuple(group for group in TIMED if any(n.startswith(f"{group}/") for n in arrays))
+        parts = [arrays[f"{group}/{layer}"] for group in groups for layer in filters]
+        rows = list(np.concatenate(parts, axis=1)) if parts else []
+        return cls([decode_line(line) for line in lines], filters, groups, rows)
 
     def measure(self, **final: Any) -> Measurements:
-        """Make the run's `Measurements`, with its `final` masks and universality."""
-        arrays = self.arrays()
-        times: dict[str, dict[str, np.ndarray]] = {"gamma": {}, "beta": {}}
-        for name, values in arrays.items():
-            group, _, layer = name.partition("/")
-            times[group][layer] = values
+        """Make the run's `Measurements`, with its `final` masks, universality and cuts."""
         return Measurements(
             step=np.array([evaluation.step for evaluation in self.evaluations]),
             epoch=np.array([evaluation.epoch for evaluation in self.evaluations]),
-            gamma=times["gamma"],
-            beta=times["beta"],
+            **{"gamma": {}, "beta": {}, **{group: self.layers(group) for group in self.groups}},
             **final,
         )
 
 
 Layers = Mapping[str, np.ndarray]
-
-
-_GROUPS = ("gamma", "beta")

@@ -17,6 +17,7 @@ import numpy as np
 from sparsity_jax.models import Plan
 
 FIRES_ABOVE = 1e-12  # Sec. 2.1, "sparsity by activation"
+SERIES = ("fired", "train_peak", "decay", "pull")  # in measure.npz
 
 
 class Activity(NamedTuple):
@@ -96,3 +97,45 @@ def _with_step(sums: Activity, peaks: jax.Array, *, decay: jax.Array, pull: jax.
 def never_fired(activity: Mapping[str, Activity]) -> dict[str, np.ndarray]:
     """Layer -> (filters,) bool: True where no image since the last evaluation activated it."""
     return {name: np.asarray(sums.fired) == 0 for name, sums in activity.items()}
+
+
+def interval_series(
+    activity: Mapping[str, Activity], kept: Mapping[str, np.ndarray], plan: Plan, *, steps: int
+) -> dict[str, dict[str, np.ndarray]]:
+    """What `measure.npz` keeps of one interval between evaluations, in the original network.
+
+    fired = images in which the filter was active / images
+    train_peak = largest activation
+    decay = mean over steps of |strength * gamma|
+    pull = mean over steps of |d loss / d gamma|
+
+    Args:
+      activity: layer -> sums since the last evaluation, of the filters that are left.
+      kept: layer -> their places in the original network.
+      plan: the original network.
+      steps: of the interval.
+
+    Returns:
+      Name -> layer -> (filters,) float32; NaN for filters that were cut.
+
+    Example:
+      >>> from sparsity_jax.models import Conv
+      >>> plan = Plan("tiny", (Conv(2),), (8, 8, 1), "global", (), 2)
+      >>> sums = {"C1": Activity(*(np.array([v]) for v in (3.0, 5.0, 10.0, 0.4, 0.2)))}
+      >>> interval_series(sums, {"C1": np.array([1])}, plan, steps=2)["fired"]["C1"].tolist()
+      [nan, 0.5]
+    """
+    series: dict[str, dict[str, np.ndarray]] = {name: {} for name in SERIES}
+    for name, conv in zip(plan.layer_names, plan.convs, strict=True):
+        sums = activity[name]
+        means = (
+            np.asarray(sums.fired) / np.asarray(sums.images),
+            np.asarray(sums.peak),
+            np.asarray(sums.decay) / steps,
+            np.asarray(sums.pull) / steps,
+        )
+        for what, values in zip(SERIES, means, strict=True):
+            whole = np.full(conv.filters, np.nan, np.float32)
+            whole[kept[name]] = values
+            series[what][name] = whole
+    return series

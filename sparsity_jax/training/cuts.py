@@ -71,7 +71,8 @@ def next_keep(
       plan: the original network.
       cuts: so far.
       gammas: layer -> (evaluations, filters) of the original network, in order of time.
-      never_fired: layer -> (filters left,) bool, since the last evaluation.
+      never_fired: layer -> (filters left,) bool, since the last evaluation. Not counted in networks
+        with a leaky ReLU, whose filters answer on their negative side too.
       rule: when filters go.
 
     Returns:
@@ -79,6 +80,8 @@ def next_keep(
     """
     kept = kept_after(plan, cuts)
     left = {name: gammas[name][:, places] for name, places in kept.items()}
+    if plan.negative_slope:
+        never_fired = {name: np.zeros_like(quiet) for name, quiet in never_fired.items()}
     dead = dead_filters(left, never_fired, patience=rule.patience)
     keep = keep_living({name: values[-1] for name, values in left.items()}, dead)
     return keep if pays(plan_after(plan, cuts), keep, least_gain=rule.least_gain) else None

@@ -26,15 +26,10 @@ def cut_dead(each: Member, state: TrainState) -> TrainState:
       The state to go on with; the same one where nothing is cut.
     """
     config, plan = each.run.config, each.run.program.plan
-    gammas = {
-        name.removeprefix("gamma/"): values
-        for name, values in each.eval_log.arrays().items()
-        if name.startswith("gamma/")
-    }
     keep = next_keep(
         plan,
         each.cuts,
-        gammas=gammas,
+        gammas=each.eval_log.layers("gamma"),
         never_fired=never_fired(jax.device_get(state.activity)),
         rule=CutRule(config.prune_patience, config.prune_least_gain),
     )

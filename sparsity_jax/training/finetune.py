@@ -62,7 +62,7 @@ def finetune(
     pruned = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), pruned)
     first = int(state.step)
     reached = tuple(drop for drop in run.program.drops if drop[0] < first)
-    program = dataclasses.replace(run.program, plan=plan, drops=reached)
+    program = dataclasses.replace(run.program, plan=plan, drops=reached, activity=False)
     with Progress(f"{run.config.name}, fine-tuning", total=steps) as progress:
         for done in range(0, steps, CHECK_EVERY_STEPS):
             until = min(done + CHECK_EVERY_STEPS, steps)

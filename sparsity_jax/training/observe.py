@@ -14,6 +14,7 @@ from sparsity_jax.pruning.shrink import GAMMA_THRESHOLD
 from sparsity_jax.storage.history import Evaluation, append_history
 from sparsity_jax.storage.measurements import EvalLog
 from sparsity_jax.training import TrainState, evaluate
+from sparsity_jax.training.activity import interval_series
 from sparsity_jax.training.cuts import Cut, kept_after, plan_after
 from sparsity_jax.training.run import Run
 
@@ -56,7 +57,11 @@ def observe(run: Run, state: TrainState, eval_log: EvalLog, cuts: Sequence[Cut] 
         top5_error=score.top5_error,
         **sparsity,
     )
-    eval_log.add(evaluation, **norms)
+    series = {}
+    if state.activity:
+        kept = kept_after(run.program.plan, cuts)
+        series = interval_series(state.activity, kept, run.program.plan, steps=step - since)
+    eval_log.add(evaluation, **norms, **series)
     append_history(run.history, [evaluation])
     return evaluation
 

@@ -108,6 +108,20 @@ def curves(
     return (gamma * decay).astype(np.float32), (beta * decay).astype(np.float32)
 
 
+def activity(
+    fake: Fake, paths: dict[str, tuple[np.ndarray, np.ndarray]]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Of filters that fire as their gamma says, and whose loss pulls less before they die."""
+    gammas = {name: np.abs(gamma) for name, (gamma, _) in paths.items()}
+    dies = {name: np.where(gamma[-1] < 1e-3, 0.2, 1.0) for name, gamma in gammas.items()}
+    return {
+        "fired": {name: np.minimum(gamma, 1) for name, gamma in gammas.items()},
+        "train_peak": {name: 3 * gamma for name, gamma in gammas.items()},
+        "decay": {name: fake.strength * gamma for name, gamma in gammas.items()},
+        "pull": {name: 1e-3 * np.ones_like(g) * dies[name] for name, g in gammas.items()},
+    }
+
+
 def _write_run(
     workdir: Path, fake: Fake, evaluations: int, filters: tuple[int, ...], *, universality: bool
 ) -> RunResult:
@@ -149,7 +163,7 @@ def _write_run(
         step=steps, epoch=times * 48,
         gamma={name: gamma for name, (gamma, _) in paths.items()},
         beta={name: beta for name, (_, beta) in paths.items()},
-        inactive_gamma=inactive, inactive_act=inactive,
+        inactive_gamma=inactive, inactive_act=inactive, **activity(fake, paths),
         universality={
             name: np.where(inactive[name], 0.0, 100 * rng.beta(1.2 + 0.1 * n / 16, 1.0, n))
             for name, n in zip(names, filters, strict=True)

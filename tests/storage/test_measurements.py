@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from sparsity_jax.storage.history import Evaluation
-from sparsity_jax.storage.measurements import EvalLog
+from sparsity_jax.storage.measurements import (
+    TIMED,
+    EvalLog,
+    decode_measurements,
+    encode_measurements,
+)
 
 FILTERS = {"C1": 3, "C2": 1, "F1": 5}
 
@@ -39,6 +44,35 @@ def test_a_trace_comes_back_from_what_a_checkpoint_keeps_of_it(count):
         np.testing.assert_array_equal(values, arrays[name])
     again.add(eval_log.evaluations[0], **added[0])
     assert again.arrays()["beta/F1"].shape == (count + 1, 5)
+
+
+def test_activity_is_kept_beside_gamma_and_beta():
+    eval_log, added = EvalLog(), []
+    rng = np.random.default_rng(1)
+    for step in range(3):
+        groups = {
+            group: {name: rng.random(size, np.float32) for name, size in FILTERS.items()}
+            for group in TIMED
+        }
+        eval_log.add(Evaluation(run="a", step=step, epoch=step / 2), **groups)
+        added.append(groups)
+    measured = EvalLog.of(eval_log.lines(), eval_log.arrays()).measure(
+        cut_step={"C1": np.array([-1, 2, -1])}
+    )
+    again = decode_measurements(encode_measurements(measured))
+    assert again.cut_step["C1"].tolist() == [-1, 2, -1]
+    for group in TIMED:
+        for layer, values in getattr(again, group).items():
+            np.testing.assert_array_equal(values, [groups[group][layer] for groups in added])
+
+
+def test_files_of_before_activity_was_kept_are_read():
+    eval_log, _ = observed(2)
+    arrays = encode_measurements(eval_log.measure())
+    assert {name.partition("/")[0] for name in arrays} == {"step", "epoch", "gamma", "beta"}
+    measured = decode_measurements(arrays)
+    assert measured.fired == measured.pull == measured.cut_step == {}
+    assert measured.layers == tuple(FILTERS)
 
 
 def test_nothing_observed_is_nothing_kept():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sparsity_jax.models import Conv, ConvNet, Plan
+from sparsity_jax.pruning.shrink import everything
 from sparsity_jax.training import (
     DeviceDataset,
     Hparams,
@@ -15,7 +16,7 @@ from sparsity_jax.training import (
     init_state,
     train_steps,
 )
-from sparsity_jax.training.activity import never_fired
+from sparsity_jax.training.activity import interval_series, never_fired
 from sparsity_jax.training.state import epoch_order
 from sparsity_jax.training.step import next_batch
 
@@ -89,3 +90,21 @@ def test_watching_changes_no_weight(data):
     watched, plain = states
     assert plain.activity == ()
     jax.tree.map(np.testing.assert_array_equal, watched.params, plain.params)
+
+
+def test_an_interval_is_told_in_the_original_network(data):
+    program = program_of()
+    state = train_steps(program, HPARAMS, data, init_state(program, HPARAMS), until=4)
+    kept = {"C1": np.array([0, 1, 3]), "C2": np.arange(6)}
+    left = {
+        name: type(sums)(*(np.asarray(values)[kept[name]] for values in sums))
+        for name, sums in state.activity.items()
+    }
+    series = interval_series(left, kept, program.plan, steps=4)
+    whole = interval_series(state.activity, everything(program.plan), program.plan, steps=4)
+    for name, layers in series.items():
+        assert np.isnan(layers["C1"]).tolist() == [False, False, True, False]
+        np.testing.assert_array_equal(layers["C1"][kept["C1"]], whole[name]["C1"][kept["C1"]])
+        np.testing.assert_array_equal(layers["C2"], whole[name]["C2"])
+    np.testing.assert_allclose(whole["fired"]["C2"], np.asarray(state.activity["C2"].fired) / 32)
+    np.testing.assert_allclose(whole["pull"]["C1"], np.asarray(state.activity["C1"].pull) / 4)

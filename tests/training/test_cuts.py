@@ -79,3 +79,20 @@ def test_a_cut_is_due_when_enough_of_the_living_died():
     assert next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=patient) is None
     greedy = CutRule(patience=3, least_gain=0.9)
     assert next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=greedy) is None
+
+
+def test_with_a_leaky_relu_only_constants_are_dead():
+    plan = make_plan(
+        "BasicNet", classes=5, input_shape=(16, 16, 3), width="0.0625", negative_slope=0.1
+    )
+    gammas = {
+        name: np.ones((3, c.filters)) for name, c in zip(plan.layer_names, plan.convs, strict=True)
+    }
+    quiet = {name: np.ones(gamma.shape[1], bool) for name, gamma in gammas.items()}
+    gammas["C6"][:, :20] = 1e-4  # answers on its negative side
+    rule = CutRule(patience=3, least_gain=0.05)
+    assert next_keep(plan, [], gammas=gammas, never_fired=quiet, rule=rule) is None
+    gammas["C6"][-1, :20] = 1e-7
+    keep = next_keep(plan, [], gammas=gammas, never_fired=quiet, rule=rule)
+    assert keep is not None
+    assert keep["C6"].tolist() == [False] * 20 + [True] * 12

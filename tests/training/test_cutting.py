@@ -13,7 +13,8 @@ from sparsity_jax.config.sweep import expand
 from sparsity_jax.distributed.preemption import Interrupted
 from sparsity_jax.errors import UserError
 from sparsity_jax.experiment import run as experiment
-from sparsity_jax.storage.measurements import read_measurements
+from sparsity_jax.storage.io import signed, verified
+from sparsity_jax.storage.measurements import encode_measurements, read_measurements
 from sparsity_jax.training import trainer
 
 
@@ -30,6 +31,7 @@ def run(tmp_path, monkeypatch):
         experiment.run(config, tmp_path / name)
         return tmp_path / name
 
+    train.folder = tmp_path
     return train
 
 
@@ -77,33 +79,82 @@ def test_what_died_is_cut_and_counted_in_the_original_network(run):
         # A filter that was cut keeps the gamma it had, which was small.
         still = (gamma[-1] == gamma[-2]) & (np.abs(gamma[-1]) < 1e-3)
         assert not (still & ~found.inactive_gamma[name]).any()
+        gone = found.cut_step[name] >= 0
+        fired = found.fired[name]
+        assert (gone[:, None] == np.isnan(fired).any(0)[:, None]).all()
+        after = found.step[:, None] > np.where(gone, found.cut_step[name], found.step[-1])
+        np.testing.assert_array_equal(np.isnan(fired), after)
+        for group in (found.train_peak, found.decay, found.pull):
+            np.testing.assert_array_equal(np.isnan(group[name]), after)
     (folder,) = (workdir / "runs").iterdir()
     pruned = json.loads((folder / "pruned.json").read_text())
     assert pruned["dense"]["filters"] == filters
 
 
-def test_a_cut_run_resumes_bit_for_bit_from_any_checkpoint(run, monkeypatch):
-    whole = run("whole", **CUT)
-    wanted = row_of(whole), measured(whole).gamma
-    original = trainer._GroupTrainer._maybe_checkpoint
+@pytest.fixture
+def interrupted(run, monkeypatch):
+    """interrupted(name, step): the run that is cut, stopped after a checkpoint at that step."""
+    original, due = trainer._GroupTrainer._maybe_checkpoint, [-1]
 
-    def interrupted(self, seconds):
+    def then_stop(self, seconds):
         original(self, seconds)
         if self._step == due[0]:
             self._members[0].checkpoints.wait()
             raise Interrupted(15)
 
-    monkeypatch.setattr(trainer._GroupTrainer, "_maybe_checkpoint", interrupted)
-    for step in (10, 20, 30, 50, 70):
-        due = [step]
+    monkeypatch.setattr(trainer._GroupTrainer, "_maybe_checkpoint", then_stop)
+
+    def train(name: str, step: int) -> Path:
+        due[0] = step
         with pytest.raises(Interrupted):
-            run("parts", **CUT)
-    due = [-1]
-    parts = run("parts", **CUT)
-    ours = row_of(parts)
-    assert {**ours, "seconds": ""} == {**wanted[0], "seconds": ""}
-    for name, values in wanted[1].items():
-        np.testing.assert_array_equal(measured(parts).gamma[name], values)
+            run(name, **CUT)
+        due[0] = -1
+        return next((run.folder / name / "runs").iterdir()) / "checkpoints" / str(step)
+
+    return train
+
+
+def assert_same(workdir: Path, other: Path) -> None:
+    assert {**row_of(workdir), "seconds": ""} == {**row_of(other), "seconds": ""}
+    ours, theirs = (encode_measurements(measured(each)) for each in (workdir, other))
+    assert set(ours) == set(theirs)
+    for name, values in theirs.items():
+        np.testing.assert_array_equal(ours[name], values)
+
+
+def test_a_cut_run_resumes_bit_for_bit_from_any_checkpoint(run, interrupted):
+    whole = run("whole", **CUT)
+    for step in (10, 20, 30, 50, 70):
+        interrupted("parts", step)
+    assert_same(run("parts", **CUT), whole)
+
+
+def without_a_layer(cuts: list) -> None:
+    del cuts[-1][1]["C3"]
+
+
+def with_another_filter(cuts: list) -> None:
+    cuts[-1][1]["C3"].append(7)
+
+
+def with_no_filter(cuts: list) -> None:
+    cuts[-1][1]["C3"] = []
+
+
+@pytest.mark.parametrize(
+    "forge", [without_a_layer, with_another_filter, with_no_filter, list.clear]
+)
+def test_a_checkpoint_whose_plan_is_not_its_arrays_is_refused(run, interrupted, capsys, forge):
+    whole = run("whole", **CUT)
+    checkpoint = interrupted("parts", 70)
+    path = checkpoint / "metadata" / "metadata"
+    content = verified(json.loads(path.read_text()))
+    forge(content["notes"]["cuts"])
+    path.write_text(json.dumps(signed(content)))
+    assert_same(run("parts", **CUT), whole)
+    said = capsys.readouterr()
+    assert f"checkpoint {checkpoint} is damaged" in said.err
+    assert " steps from 60" in said.out or "60/80" in said.out
 
 
 @pytest.mark.parametrize(

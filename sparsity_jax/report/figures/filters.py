@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -11,6 +15,7 @@ from sparsity_jax.report.figures import style
 from sparsity_jax.report.figures.gamma_beta import ridge_runs
 from sparsity_jax.report.loading import Records
 from sparsity_jax.sparsity.dynamics import alive_pct, fates
+from sparsity_jax.storage.measurements import Measurements
 
 
 def alive_runs(records: Records) -> list[str]:
@@ -26,21 +31,34 @@ def alive_runs(records: Records) -> list[str]:
 def filters_alive(records: Records, *, theme: style.Theme = style.LIGHT) -> Figure:
     """Share of each layer's filters with |gamma| at or above 1e-3 over steps, a panel per run."""
     runs, labels = alive_runs(records), panel_labels(records.rows)
-    names = list(dict.fromkeys(name for run in runs for name in records.measures[run].layers))
-    # The ramp's ends would vanish against the ground or look alike.
-    tones = theme.heat_map(np.linspace(0.28, 1.0, max(2, len(names))))
-    colors = dict(zip(names, tones, strict=False))
+    colors = layer_colors([records.measures[run] for run in runs], theme)
     figure = style.figure(style.PAGE, 2.9)
     panels = figure.subplots(1, len(runs), squeeze=False, sharey=True, sharex=True)[0]
     for axes, run in zip(panels, runs, strict=True):
         measure = records.measures[run]
         for name, gamma in measure.gamma.items():
             axes.plot(measure.step, alive_pct(gamma), color=colors[name], linewidth=1.4)
+        mark_cuts(axes, measure, theme)
         axes.set_xlabel("step")
         axes.locator_params(axis="x", nbins=4)
         style.panel_title(axes, labels[run], f"{fates(measure.gamma, measure.step).dead} inactive")
     panels[0].set_ylabel("filters alive (%)")
     panels[0].set_ylim(min(90.0, panels[0].get_ylim()[0]), 101)
-    handles = [Line2D([], [], color=colors[name], label=name) for name in names]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(8, len(names)))
+    handles = [Line2D([], [], color=tone, label=name) for name, tone in colors.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(8, len(handles)))
     return figure
+
+
+def layer_colors(measures: Sequence[Measurements], theme: style.Theme) -> dict[str, Any]:
+    """Layer -> its colour, paler for early ones, over all layers of these runs."""
+    names = list(dict.fromkeys(name for measure in measures for name in measure.layers))
+    # The ramp's ends would vanish against the ground or look alike.
+    tones = theme.heat_map(np.linspace(0.28, 1.0, max(2, len(names))))
+    return dict(zip(names, tones, strict=False))
+
+
+def mark_cuts(axes: Axes, measure: Measurements, theme: style.Theme) -> None:
+    """Draw a tick at the top for each step at which filters were cut out of the training."""
+    steps = [steps[steps >= 0] for steps in measure.cut_step.values()]
+    for step in np.unique(np.concatenate(steps)) if steps else ():
+        axes.axvline(step, ymin=0.93, color=theme.ink, linewidth=1.0)

@@ -14,7 +14,13 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from sparsity_jax.optimizers import OPTIMIZERS
-from sparsity_jax.report.figures import low_gradient, style, universality, universality_by_batch
+from sparsity_jax.report.figures import (
+    activity,
+    low_gradient,
+    style,
+    universality,
+    universality_by_batch,
+)
 from sparsity_jax.report.figures.curves import training_curves
 from sparsity_jax.report.figures.filters import alive_runs, filters_alive
 from sparsity_jax.report.figures.final_norms import gamma_beta_final
@@ -173,10 +179,30 @@ DRAWINGS = (
         "filters_alive",
         "Filters alive during training",
         "Share of each layer's filters with |gamma| of at least 1e-3. A rise is a filter that came "
-        "back.",
+        "back. A tick at the top: filters were cut out of the training.",
         filters_alive,
         lambda records: bool(alive_runs(records)),
         lambda records: len(alive_runs(records)),
+    ),
+    Drawing(
+        "firing_rate",
+        "How often filters fire",
+        "Share of the training images since the evaluation before on which a filter is active "
+        "anywhere, mean over each layer's filters; one that was cut fires on none.",
+        activity.firing_rate,
+        lambda records: bool(activity.watched_runs(records)),
+        lambda records: len(activity.watched_runs(records)),
+    ),
+    Drawing(
+        "balance_at_death",
+        "What moves gamma before a filter dies",
+        "The regularizer's part of gamma's gradient over the loss's, means over the steps since "
+        "the evaluation before, aligned where |gamma| of a filter that is inactive in the end "
+        "first fell below 1e-3; clipped to 0.01 and 100. Above 1 the regularizer outweighs the "
+        "loss.",
+        activity.balance_at_death,
+        lambda records: bool(activity.death_runs(records)),
+        lambda records: len(activity.death_runs(records)),
     ),
     Drawing(
         "universality",

@@ -69,6 +69,7 @@ def _content(records: Records, rendered: Sequence[Rendered], *, slider: bool) ->
         "gains_said": gains.said(records),
         "layers": sections.layer_table(records),
         "deaths": sections.deaths(records),
+        "balances": sections.balances(records),
         "slider": slider,
         "claims": paper.claims(records),
         "comparison": paper.comparison(records),

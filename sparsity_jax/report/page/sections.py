@@ -10,12 +10,15 @@ from typing import Any
 
 from sparsity_jax.report import tables
 from sparsity_jax.report.aggregate import Spread, groups, run_labels, shared_text
+from sparsity_jax.report.figures.activity import ratios, watched_runs
 from sparsity_jax.report.figures.filters import alive_runs
 from sparsity_jax.report.figures.registry import Rendered
 from sparsity_jax.report.loading import Records
 from sparsity_jax.report.paper.length import banner
 from sparsity_jax.report.tables import Cell, Column, Table
+from sparsity_jax.sparsity.balance import balance_before_death, selectivity_correlation
 from sparsity_jax.sparsity.dynamics import fates
+from sparsity_jax.storage.measurements import Measurements
 from sparsity_jax.storage.pruned import PrunedRecord
 
 ERROR_BAND = 1.5  # points of test error within which runs perform alike
@@ -186,6 +189,38 @@ def deaths(records: Records) -> list[str]:
         )
         lines.append(f"{labels[run]}: {died}; {back}.")
     return lines
+
+
+def balances(records: Records) -> list[str]:
+    """A sentence for each run that figures show: what moved gamma before filters died.
+
+    It answers two questions of the paper (Sec. 3): do filters die after the regularizer's part of
+    gamma's gradient has risen against the loss's, and is it higher for selective features?
+    """
+    labels = run_labels(records.rows)
+    lines = []
+    for run in watched_runs(records):
+        measure = records.measures[run]
+        found = balance_before_death(measure.gamma, ratios(measure))
+        said = "no filter died that could be compared"
+        if found.died:
+            said = (
+                f"before {found.died:,} filters died the ratio was {found.dying:.2g} (median), "
+                f"{found.living:.2g} for survivors of their layers then; higher than the median "
+                f"survivor's for {100 * found.above / found.died:.0f}{NO_BREAK}%, higher than at "
+                f"the first evaluation for {100 * found.risen / found.died:.0f}{NO_BREAK}%"
+            )
+        lines.append(f"{labels[run]}: {said}{_with_selectivity(measure)}.")
+    return lines
+
+
+def _with_selectivity(measure: Measurements) -> str:
+    if not measure.universality:
+        return ""
+    rho, count = selectivity_correlation(measure.gamma, ratios(measure), measure.universality)
+    if not count:
+        return ""
+    return f"; rank correlation with selectivity {rho:+.2f} over the {count:,} active filters"
 
 
 def figures(rendered: Sequence[Rendered]) -> list[Mapping[str, str]]:
