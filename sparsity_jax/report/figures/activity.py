@@ -18,7 +18,7 @@ from sparsity_jax.storage.measurements import Measurements
 
 LEAST_DEATHS = 5  # of a run whose ratio at death is drawn
 BEFORE, AFTER = 8, 3  # moments around a death
-SHOWN = 1e-2, 1e2  # of the ratio: beyond, a dead gamma's decay and pull are rounding
+SHOWN = 1e-3, 1e2  # of the ratio: beyond, a dead gamma's decay and pull are rounding
 
 
 def ratios(measure: Measurements) -> dict[str, np.ndarray]:
@@ -55,7 +55,8 @@ def firing_rate(records: Records, *, theme: style.Theme = style.LIGHT) -> Figure
         mark_cuts(axes, measure, theme)
         axes.set_xlabel("step")
         axes.locator_params(axis="x", nbins=3)
-        style.panel_title(axes, labels[run], "")
+        last = np.concatenate([np.nan_to_num(fired[-1]) for fired in measure.fired.values()])
+        style.panel_title(axes, labels[run], f"{100 * last.mean():.0f} % in the end")
     panels[0].set_ylabel("images that a filter\nfires on (%, mean)")
     panels[0].set_ylim(0, 102)
     handles = [Line2D([], [], color=tone, label=name) for name, tone in colors.items()]

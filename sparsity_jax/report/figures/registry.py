@@ -198,7 +198,7 @@ DRAWINGS = (
         "What moves gamma before a filter dies",
         "The regularizer's part of gamma's gradient over the loss's, means over the steps since "
         "the evaluation before, aligned where |gamma| of a filter that is inactive in the end "
-        "first fell below 1e-3; clipped to 0.01 and 100. Above 1 the regularizer outweighs the "
+        "first fell below 1e-3; clipped to 0.001 and 100. Above 1 the regularizer outweighs the "
         "loss.",
         activity.balance_at_death,
         lambda records: bool(activity.death_runs(records)),
