@@ -248,7 +248,9 @@ class RunConfig:
         False, "cut filters that died, so that they stop costing time"
     )
     prune_patience: int = setting(
-        3, "evaluations in a row with |gamma| < 1e-3 before a filter is cut", check=at_least(1)
+        3,
+        "evaluations in a row with |gamma| < 1e-3 and no gradient before a filter is cut",
+        check=at_least(1),
     )
     prune_least_gain: float = setting(
         0.1, "share of multiply-adds that a cut must save", check=_fraction_problem

@@ -94,11 +94,6 @@ def _with_step(sums: Activity, peaks: jax.Array, *, decay: jax.Array, pull: jax.
     )
 
 
-def never_fired(activity: Mapping[str, Activity]) -> dict[str, np.ndarray]:
-    """Layer -> (filters,) bool: True where no image since the last evaluation activated it."""
-    return {name: np.asarray(sums.fired) == 0 for name, sums in activity.items()}
-
-
 def interval_series(
     activity: Mapping[str, Activity], kept: Mapping[str, np.ndarray], plan: Plan, *, steps: int
 ) -> dict[str, dict[str, np.ndarray]]:

@@ -32,7 +32,7 @@ class CutRule(NamedTuple):
     """Rule that decides when filters are cut.
 
     Attributes:
-      patience: evaluations in a row with |gamma| < 1e-3.
+      patience: evaluations in a row with |gamma| < 1e-3 and without a gradient on the way.
       least_gain: share of multiply-adds that a cut must save, in [0, 1).
     """
 
@@ -62,7 +62,7 @@ def next_keep(
     cuts: Sequence[Cut],
     *,
     gammas: Mapping[str, np.ndarray],
-    never_fired: Mapping[str, np.ndarray],
+    pulls: Mapping[str, np.ndarray],
     rule: CutRule,
 ) -> dict[str, np.ndarray] | None:
     """Filters to keep of the network that is left; None where no cut is due.
@@ -71,8 +71,8 @@ def next_keep(
       plan: the original network.
       cuts: so far.
       gammas: layer -> (evaluations, filters) of the original network, in order of time.
-      never_fired: layer -> (filters left,) bool, since the last evaluation. Not counted in networks
-        with a leaky ReLU, whose filters answer on their negative side too.
+      pulls: layer -> (evaluations, filters) mean |d loss / d gamma| of the original network since
+        the evaluation before; what it says of filters that were cut does not matter.
       rule: when filters go.
 
     Returns:
@@ -80,9 +80,8 @@ def next_keep(
     """
     kept = kept_after(plan, cuts)
     left = {name: gammas[name][:, places] for name, places in kept.items()}
-    if plan.negative_slope:
-        never_fired = {name: np.zeros_like(quiet) for name, quiet in never_fired.items()}
-    dead = dead_filters(left, never_fired, patience=rule.patience)
+    quiet = {name: (pulls[name][-rule.patience :, at] == 0).all(0) for name, at in kept.items()}
+    dead = dead_filters(left, quiet, patience=rule.patience)
     keep = keep_living({name: values[-1] for name, values in left.items()}, dead)
     return keep if pays(plan_after(plan, cuts), keep, least_gain=rule.least_gain) else None
 

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 
 from sparsity_jax.pruning import shrink_state
 from sparsity_jax.pruning.shrink import expand_like, still_kept
-from sparsity_jax.training.activity import never_fired
 from sparsity_jax.training.cuts import Cut, CutRule, kept_after, next_keep
 from sparsity_jax.training.resume import Member
 from sparsity_jax.training.state import TrainState
@@ -20,7 +19,7 @@ def cut_dead(each: Member, state: TrainState) -> TrainState:
 
     Args:
       each: the run on its way, observed at this step.
-      state: at an evaluation, with what every filter did since the one before.
+      state: at an evaluation, which the member's log holds already.
 
     Returns:
       The state to go on with; the same one where nothing is cut.
@@ -30,7 +29,7 @@ def cut_dead(each: Member, state: TrainState) -> TrainState:
         plan,
         each.cuts,
         gammas=each.eval_log.layers("gamma"),
-        never_fired=never_fired(jax.device_get(state.activity)),
+        pulls=each.eval_log.layers("pull"),
         rule=CutRule(config.prune_patience, config.prune_least_gain),
     )
     if keep is None:

@@ -82,14 +82,15 @@ def returns(measured: Measurements, *, patience: int, by_gamma_alone: bool = Fal
     Args:
       measured: of a run without cutting, with its activity.
       patience: evaluations in a row with |gamma| < 1e-3.
-      by_gamma_alone: leave out the rule's second half (never fires, or answers a constant).
+      by_gamma_alone: leave out the rule's second half, that no gradient reaches gamma.
     """
     counts = np.zeros(3, int)
     for layer, gamma in measured.gamma.items():
-        quiet = np.ones(gamma.shape, bool) if by_gamma_alone else measured.fired[layer] == 0
+        quiet = (measured.pull[layer] == 0) | by_gamma_alone
+        lately = [quiet[max(0, t + 1 - patience) : t + 1].all(0) for t in range(len(gamma))]
         declared = np.array(
             [
-                dead_filters({layer: gamma[: t + 1]}, {layer: quiet[t]}, patience=patience)[layer]
+                dead_filters({layer: gamma[: t + 1]}, {layer: lately[t]}, patience=patience)[layer]
                 for t in range(len(gamma))
             ]
         )

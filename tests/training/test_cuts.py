@@ -61,38 +61,26 @@ def test_multiply_adds_are_added_step_by_step():
 def test_a_cut_is_due_when_enough_of_the_living_died():
     cuts = [Cut(5, {**everything(PLAN), "C7": np.arange(0, 32, 2)})]
     gammas = {
-        name: np.ones((3, c.filters)) for name, c in zip(PLAN.layer_names, PLAN.convs, strict=True)
+        name: np.ones((4, c.filters)) for name, c in zip(PLAN.layer_names, PLAN.convs, strict=True)
     }
+    pulls = {name: np.full(gamma.shape, 1e-9) for name, gamma in gammas.items()}
     gammas["C7"][:, 1::2] = 0  # those were cut: their last values stand
-    quiet = {name: np.zeros(len(p), bool) for name, p in kept_after(PLAN, cuts).items()}
-    rule = CutRule(patience=3, least_gain=0.05)
-    assert next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=rule) is None
+    pulls["C7"][:, 1::2] = np.nan
+
+    def due(patience: int = 3, least_gain: float = 0.05):
+        rule = CutRule(patience, least_gain)
+        return next_keep(PLAN, cuts, gammas=gammas, pulls=pulls, rule=rule)
+
+    assert due() is None
     gammas["C6"][:, :20] = 1e-5
-    assert next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=rule) is None  # they fire
-    quiet["C6"][:] = True
-    keep = next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=rule)
+    assert due() is None  # the loss still moves them
+    pulls["C6"][-2:, :] = 0
+    assert due() is None  # it did three intervals ago
+    pulls["C6"][-3:, :] = 0
+    keep = due()
     assert keep is not None
     assert keep["C6"].tolist() == [False] * 20 + [True] * 12
     assert keep["C7"].all()
     assert len(keep["C7"]) == 16
-    patient = CutRule(patience=4, least_gain=0.05)
-    assert next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=patient) is None
-    greedy = CutRule(patience=3, least_gain=0.9)
-    assert next_keep(PLAN, cuts, gammas=gammas, never_fired=quiet, rule=greedy) is None
-
-
-def test_with_a_leaky_relu_only_constants_are_dead():
-    plan = make_plan(
-        "BasicNet", classes=5, input_shape=(16, 16, 3), width="0.0625", negative_slope=0.1
-    )
-    gammas = {
-        name: np.ones((3, c.filters)) for name, c in zip(plan.layer_names, plan.convs, strict=True)
-    }
-    quiet = {name: np.ones(gamma.shape[1], bool) for name, gamma in gammas.items()}
-    gammas["C6"][:, :20] = 1e-4  # answers on its negative side
-    rule = CutRule(patience=3, least_gain=0.05)
-    assert next_keep(plan, [], gammas=gammas, never_fired=quiet, rule=rule) is None
-    gammas["C6"][-1, :20] = 1e-7
-    keep = next_keep(plan, [], gammas=gammas, never_fired=quiet, rule=rule)
-    assert keep is not None
-    assert keep["C6"].tolist() == [False] * 20 + [True] * 12
+    assert due(patience=4) is None
+    assert due(least_gain=0.9) is None
