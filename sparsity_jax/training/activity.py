@@ -97,7 +97,7 @@ def _with_step(sums: Activity, peaks: jax.Array, *, decay: jax.Array, pull: jax.
 def interval_series(
     activity: Mapping[str, Activity], kept: Mapping[str, np.ndarray], plan: Plan, *, steps: int
 ) -> dict[str, dict[str, np.ndarray]]:
-    """What `measure.npz` keeps of one interval between evaluations, in the original network.
+    """Means that `measure.npz` keeps of an interval between evaluations, in the original network.
 
     fired = images in which the filter was active / images
     train_peak = largest activation

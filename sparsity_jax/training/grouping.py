@@ -29,7 +29,10 @@ def groups(runs: Sequence[Run], *, most: int = 0, shards: int = 1) -> list[tuple
     """Split runs into groups that train in one program each, in the order of their first members.
 
     Members of a group share program, data, length and evaluations; they differ in strengths, rates,
-    seeds. Data that streams feeds one run at a time.
+    seeds. Data that streams feeds one run at a time. Runs that are cut on the way train one by one
+    on every backend: after its first cut each is a program of its own shapes, which vmap cannot
+    batch; widening all to the widest would spend again what the cuts saved, and an unrolled program
+    would be compiled anew at every member's cut. What a cut saves is in each run's own time.
 
     Args:
       runs: in the order of the config.
@@ -53,7 +56,6 @@ def _alike(runs: Sequence[Run]) -> list[list[Run]]:
     """Collect the runs that could share a program."""
     alike: dict[tuple, list[Run]] = {}
     for index, run in enumerate(runs):
-        # Streams feed one run; runs that are cut on the way soon differ in their programs.
         alone = isinstance(run.data, StreamingDataset) or run.config.prune_during_training
         data = index if alone else run.data.fingerprint
         alike.setdefault((run.program, data, *run.evaluation_steps), []).append(run)

@@ -25,6 +25,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from sparsity_jax.config import default_config
+from sparsity_jax.distributed.preemption import Interrupted
 from sparsity_jax.errors import UserError
 from sparsity_jax.experiment import run as experiment
 from sparsity_jax.pruning.shrink import GAMMA_THRESHOLD, dead_filters
@@ -167,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data_dir", default="")
     parser.add_argument("--epochs", type=float, default=0.0)
     asked = parser.parse_args(arguments)
-    lines = []
+    lines: list[str] = []
     for name in asked.only:
         config = case_config(CASES[name], asked)
         folder = asked.out / name.replace(", ", "_").replace(" ", "_")
@@ -176,6 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except UserError as error:
             print(error, file=sys.stderr)
             return 2
+        except Interrupted as stop:
+            return 128 + stop.signum
     head = ["case", "", "without cutting", "with", "difference", "range of all seeds"]
     print("\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines]))
     return 0

@@ -5,10 +5,11 @@ pruned; half of them is aimed at saves and at the drawing of the report, and che
 at every look, so that there are many saves to hit. Every workdir is let finish in the end, and
 compared bit for bit with that of a grid which was never touched.
 
-Kinds of grids: runs one by one; a population in one program; data that stream, networks trained on
-after pruning, and a store; two processes that work together, of which one dies (or both) and the
-other must notice and end; two that split every batch; two shares, of which one must not even notice
-that the other dies; and the quick start as it is, with a checkpoint every five seconds.
+Kinds of grids: runs one by one; runs whose dead filters are cut on the way; a population in one
+program; data that stream, networks trained on after pruning, and a store; two processes that work
+together, of which one dies (or both) and the other must notice and end; two that split every batch;
+two shares, of which one must not even notice that the other dies; and the quick start as it is,
+with a checkpoint every five seconds.
 
 python tests/faults/kill_trials.py [--kind=KIND] [--kills=N] [--seed=N]
 """
@@ -61,6 +62,7 @@ KINDS = {
     "single": Kind(flags=("--config.members=1",)),
     "population": Kind(config=f"{tiny.__file__}:population", runs=3),
     "streamed": Kind(config=f"{tiny.__file__}:streamed", flags=("--config.store={workdir}.store",)),
+    "cutting": Kind(config=f"{tiny.__file__}:cutting"),
     "pair": Kind(processes=2),
     "split": Kind(flags=("--config.split=batch",), processes=2, untouched=2),
     "shares": Kind(processes=2, joined=False),

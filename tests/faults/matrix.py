@@ -191,6 +191,7 @@ SECTIONS: dict[str, Callable[[Sizes, int, Path], Row]] = {  # the longest first
     "pair": _kills("pair", "SIGKILL, two processes"),
     "split": _kills("split", "SIGKILL, split batch"),
     "single": _kills("single", "SIGKILL, single runs"),
+    "cutting": _kills("cutting", "SIGKILL, cut runs"),
     "population": _kills("population", "SIGKILL, population"),
     "streamed": _kills("streamed", "SIGKILL, streamed data"),
     "shares": _kills("shares", "SIGKILL, two shares"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from sparsity_jax.sparsity import activation_sparsity, universality
+from sparsity_jax.sparsity import activation_sparsity, recording, universality
 from sparsity_jax.sparsity.corpus import measure_corpus
 
 IMAGES = np.random.default_rng(0).normal(size=(23, 8, 8, 3)).astype(np.float32)
@@ -60,6 +60,26 @@ def test_one_pass_gives_the_answers_of_three(network, kept_bytes: int, batch_siz
     assert inactive["N2"][:2].all()
     assert seen[-1] == len(IMAGES)
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("size", [1, 5, 22])
+def test_a_loop_over_parts_gives_the_same_answers(network, monkeypatch, size: int) -> None:
+    def measured(at_once: int) -> Any:
+        monkeypatch.setattr(recording, "_AT_ONCE", {jax.default_backend(): at_once})
+        apply_fn = functools.partial(network[0])  # compiled anew
+        found = measure_corpus(apply_fn, network[1], IMAGES, batch_size=23)
+        by_act = activation_sparsity(apply_fn, network[1], IMAGES, batch_size=23)
+        answers = universality(apply_fn, network[1], IMAGES, batch_size=23)
+        return found, by_act.layers, answers.layers
+
+    ours, theirs = measured(size), measured(len(IMAGES))
+    for path, peak in theirs[0].peaks.items():
+        np.testing.assert_allclose(ours[0].peaks[path], peak, rtol=1e-5)
+        np.testing.assert_array_equal(
+            ours[0].universality.layers[path], theirs[0].universality.layers[path]
+        )
+        for one, other in zip(ours[1:], theirs[1:], strict=True):
+            np.testing.assert_array_equal(one[path], other[path])
 
 
 def test_the_images_are_walked_over_once_where_they_are_kept(network) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 from sparsity_jax.config.base import default_config
 from sparsity_jax.config.sweep import expand
@@ -102,6 +103,28 @@ def test_equal_data_share_a_program_wherever_they_lie_and_other_data_do_not(tmp_
         make_run(run, each, DeviceDataset.of(each), tmp_path) for each in (dataset, dataset, other)
     )
     assert [len(group) for group in groups([first, again, rolled], most=4)] == [2, 1]
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu", "tpu"])
+def test_runs_that_are_cut_on_the_way_are_groups_of_one(tmp_path, monkeypatch, backend):
+    config, dataset = small(seeds=3, prune_during_training=True)
+    data = DeviceDataset.of(dataset)
+    found = [make_run(run, dataset, data, tmp_path) for run in expand(config)]
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert groups(found, most=4) == [(run,) for run in found]
+
+
+def test_seeds_that_are_cut_differently_train_as_if_alone(main, rows):
+    cutting = [
+        "--config.prune_during_training=True", "--config.prune_patience=1",
+        "--config.prune_least_gain=0.5", "--config.regularizer=wd", "--config.strength=0.6",
+        "--config.learning_rate=1e-6", "--config.evaluations=4",
+    ]  # fmt: skip
+    assert main("--workdir=both", *cutting) == 0
+    assert main("--workdir=alone", "--config.seeds=1", *cutting) == 0
+    first, second = rows("both")
+    assert [first] == rows("alone")
+    assert all(float(row["train_macs_pct"]) < 100 for row in (first, second))
 
 
 def test_a_grid_compiles_once_and_not_at_all_the_second_time(tmp_path):

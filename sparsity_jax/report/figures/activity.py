@@ -1,4 +1,4 @@
-"""What filters do while they train: how often they fire, and what moves gamma before they die."""
+"""Filters while they train: how often they fire, and what moves gamma before they die."""
 
 from __future__ import annotations
 
