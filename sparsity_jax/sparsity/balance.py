@@ -151,9 +151,13 @@ def balance_before_death(gamma: Layers, ratio: Layers, *, before: int = BEFORE) 
     started = np.concatenate([ratio[name][0, first_below(gamma[name]) != NEVER] for name in gamma])
     known = ~np.isnan(dying) & ~np.isnan(living)
     dying, living, started = dying[known], living[known], started[known]
-    middle = [float(np.median(each)) if len(each) else np.nan for each in (dying, living)]
-    above, risen = int((dying > living).sum()), int((dying > started).sum())
-    return Balance(len(dying), *middle, above, risen)
+    return Balance(
+        died=len(dying),
+        dying=float(np.median(dying)) if len(dying) else np.nan,
+        living=float(np.median(living)) if len(living) else np.nan,
+        above=int((dying > living).sum()),
+        risen=int((dying > started).sum()),
+    )
 
 
 def _row_medians(values: np.ndarray) -> np.ndarray:
@@ -181,7 +185,8 @@ def selectivity_correlation(
 
     Example:
       >>> gamma, ratio = {"C1": np.ones((1, 3))}, {"C1": np.array([[0.1, 0.2, 0.3]])}
-      >>> selectivity_correlation(gamma, ratio, {"C1": np.array([90.0, 50.0, 10.0])})
+      >>> rho, count = selectivity_correlation(gamma, ratio, {"C1": np.array([90.0, 50.0, 10.0])})
+      >>> round(rho, 6), count
       (1.0, 3)
     """
     total, count = 0.0, 0
@@ -191,6 +196,7 @@ def selectivity_correlation(
         pair = now[chosen], 100 - universality[layer][chosen]
         if chosen.sum() < 3 or any(np.ptp(each) == 0 for each in pair):
             continue
-        total += float(stats.spearmanr(*pair).statistic) * int(chosen.sum())
+        ranks = [stats.rankdata(each) for each in pair]
+        total += float(np.corrcoef(ranks)[0, 1]) * int(chosen.sum())
         count += int(chosen.sum())
     return (total / count, count) if count else (float("nan"), 0)
