@@ -5,7 +5,7 @@ import doctest
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis.extra import numpy as arrays
 
 from sparsity_jax.sparsity import balance
@@ -31,6 +31,7 @@ def test_documented_examples_hold():
 
 
 @given(HISTORIES)
+@settings(deadline=None)
 def test_a_first_crossing_is_no_later_than_the_death(gamma):
     first, death = first_below(gamma), death_moments(gamma)
     np.testing.assert_array_equal(first == NEVER, death == NEVER)
@@ -41,6 +42,7 @@ def test_a_first_crossing_is_no_later_than_the_death(gamma):
 
 
 @given(HISTORIES, st.integers(0, 4), st.integers(0, 3))
+@settings(deadline=None)
 def test_aligned_series_are_shifted_and_nothing_else(values, before, after):
     moments = first_below(values)
     found = aligned(values, moments, before=before, after=after)
@@ -84,6 +86,7 @@ def test_the_ratio_is_that_of_the_two_parts():
 
 
 @given(st.permutations(range(6)))
+@settings(deadline=None)
 def test_the_correlation_is_of_ranks_and_of_active_filters(order):
     ratio = {"C1": np.array([[*order, 1e9]], float)}
     gamma = {"C1": np.array([[1.0] * 6 + [0.0]])}  # the last one is inactive
