@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path as File
 
 import numpy as np
@@ -13,27 +13,32 @@ import numpy as np
 from sparsity_jax.audit.tensors import MAX_HEADER, Path, Source, split_name
 from sparsity_jax.errors import UserError
 
+OpenFile = Callable[[File], Source]
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".msgpack", ".npz", ".tar")
 _TREE, _CHECKPOINT = "_METADATA", "_CHECKPOINT_METADATA"
 _STEP = re.compile(r"(.*?)(\d+)$")
 
 
-def read_folder(folder: File) -> Source:
+def read_folder(folder: File, open_file: OpenFile) -> Source:
     """List the tensors of the one checkpoint in a folder.
+
+    Args:
+      folder: what may hold it.
+      open_file: opens a file in it, whatever its format.
 
     Raises:
       UserError: there is none, or several; some are named.
     """
     folder = folder.resolve()
     if (folder / "weights.npz").is_file():
-        return _file(folder / "weights.npz")
+        return open_file(folder / "weights.npz")
     indexes = sorted(folder.glob("*.index.json"))
     if len(indexes) == 1:
-        return read_index(indexes[0])
+        return read_index(indexes[0], open_file)
     trees = find_trees(folder)
     alone = trees == [folder] and not _has_statistics(folder)
     if alone and (folder.parent / _CHECKPOINT).is_file():
-        return read_folder(folder.parent)
+        return read_folder(folder.parent, open_file)
     if trees:
         # Orbax warns that items of a step lack metadata of their own; they always do.
         logging.getLogger("absl").setLevel(logging.ERROR)
@@ -42,7 +47,7 @@ def read_folder(folder: File) -> Source:
         return read_trees(trees, _said(folder, trees))
     files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _SUFFIXES)
     if len(files) == 1:
-        return _file(files[0])
+        return open_file(files[0])
     if files:
         raise UserError(
             f"holds {len(files)} checkpoints; give one of them, such as {files[0].name}"
@@ -75,8 +80,8 @@ def find_trees(folder: File, top: File | None = None) -> list[File]:
     others = [c for c in children if c not in steps and (c in trees or _is_step(c))]
     if steps and not others and len({_STEP.sub(r"\1", child.name) for child in steps}) == 1:
         return find_trees(max(steps, key=lambda child: (steps[child], child.name)), top or folder)
-    inside = {str(child.relative_to(folder)): found for child in children
-              if (found := find_trees(child, top or folder))}  # fmt: skip
+    below = {child: find_trees(child, top or folder) for child in children}
+    inside = {str(child.relative_to(folder)): found for child, found in below.items() if found}
     if len(inside) > 1:
         first = _down(folder / next(iter(inside)))
         raise UserError(
@@ -86,8 +91,12 @@ def find_trees(folder: File, top: File | None = None) -> list[File]:
     return next(iter(inside.values()), [])
 
 
-def read_index(file: File) -> Source:
+def read_index(file: File, open_file: OpenFile) -> Source:
     """List the tensors of a checkpoint in shards, by its `*.index.json`.
+
+    Args:
+      file: the index.
+      open_file: opens a shard.
 
     Raises:
       UserError: it is no such index, or names files elsewhere.
@@ -101,7 +110,7 @@ def read_index(file: File) -> Source:
     names = sorted({str(name) for name in places.values()})
     if any(File(name).name != name or name in ("", ".", "..") for name in names):
         raise UserError("its weight_map names files in other folders")
-    shards = [_file(file.parent / name) for name in names]
+    shards = [open_file(file.parent / name) for name in names]
     owner = {path: shard for shard in shards for path in shard.tensors}
     order = [split_name(str(name), "/" if "/" in str(name) else ".") for name in places]
     known = {path: owner[path].tensors[path] for path in [*order, *owner] if path in owner}
@@ -118,12 +127,6 @@ def _has_statistics(tree: File) -> bool:
     """Whether a tree holds running means; they may be another item of its step."""
     text = (tree / _TREE).read_bytes()
     return b'"mean"' in text or b'"var"' in text
-
-
-def _file(path: File) -> Source:
-    from sparsity_jax.audit.formats import open_source
-
-    return open_source(path)
 
 
 def _folders(folder: File) -> list[File]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zipfile
 from collections.abc import Callable
 from pathlib import Path as File
@@ -76,7 +77,7 @@ def _reader(path: File) -> Callable[[File], Source]:
     if path.is_dir():
         from sparsity_jax.audit.folders import read_folder
 
-        return read_folder
+        return functools.partial(read_folder, open_file=open_source)
     if not path.exists():
         raise UserError(f"does not exist; give {FORMATS}")
     with path.open("rb") as file:
@@ -116,7 +117,7 @@ def _other_reader(path: File, head: bytes) -> Callable[[File], Source]:
     if head.lstrip()[:1] == b"{":
         from sparsity_jax.audit.folders import read_index
 
-        return read_index
+        return functools.partial(read_index, open_file=open_source)
     if _is_msgpack(suffix, head):
         from sparsity_jax.audit.msgpack_reader import read_msgpack
 
