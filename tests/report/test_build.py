@@ -66,7 +66,7 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_figure_is_on_disk_and_on_the_page(built: Path) -> None:
     records = workdir.load(built)
     names = {drawing.name for drawing in DRAWINGS if drawing.applies(records)}
-    assert len(names) == 10
+    assert len(names) == 12
     assert {path.stem for path in (built / "figures").glob("*.png")} == names
     assert {path.stem for path in (built / "figures").glob("*.pdf")} == names
     elements = outline((built / "report.html").read_text()).elements
@@ -203,7 +203,7 @@ def test_hostile_names_do_not_break_figures(tmp_path: Path) -> None:
     report.build(tmp_path)
     records = workdir.load(tmp_path)
     expected = {drawing.name for drawing in DRAWINGS if drawing.applies(records)}
-    assert len(expected) == 9
+    assert len(expected) == 11
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == expected
 
 
