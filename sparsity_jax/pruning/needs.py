@@ -59,7 +59,7 @@ class Needed:
 
     def any_of(self, filters: np.ndarray) -> np.ndarray:
         """Whether anything of each channel (channels, arrays) is needed."""
-        return self.kept[filters].any(axis=1)
+        return np.any(self.kept[filters], axis=1)
 
     def why(self, filters: np.ndarray, path: str, partners: Mapping[int, str]) -> Counter[str]:
         """Reasons for which channels are needed, counted."""
