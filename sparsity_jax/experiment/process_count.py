@@ -16,8 +16,8 @@ from sparsity_jax.training import DeviceDataset
 from sparsity_jax.training.grouping import free_bytes, member_bytes
 from sparsity_jax.training.run import Run
 
-# Starting a process and compiling again in it take about six seconds; below this many multiply-adds
-# (half a minute of two cores) they are not won back. Measured: tests/benchmarks/README.md.
+# An estimate, not a measured break-even: starting a process and compiling again in it cost about
+# ten seconds of a core.
 LEAST_WORK = 1.5e12
 _PROCESS_BYTES = 700 * 2**20  # of Python, JAX and compiled programs
 
