@@ -194,7 +194,7 @@ def rounding(printed: str) -> float:
 def encode(comparisons: Sequence[RowComparison]) -> str:
     """compare.csv: a line for each published number of the rows that we ran."""
     text = io.StringIO()
-    writer = csv.DictWriter[str](text, COLUMNS, lineterminator="\n")
+    writer: csv.DictWriter[str] = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for line in lines(comparisons):
         rounded = {name: _two_decimals(line[name]) for name in ("ours", "std", "difference")}
