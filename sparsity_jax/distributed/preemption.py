@@ -75,6 +75,37 @@ def deferring() -> Iterator[Callable[[], int | None]]:
 
 
 @contextlib.contextmanager
+def noting(before_kill: Callable[[], object] | None = None) -> Iterator[list[int]]:
+    """Let either signal only be noted while a process waits for those that it started.
+
+    They are asked to stop, or got the signal themselves, and keep their own checkpoints.
+
+    Args:
+      before_kill: where it is given, a second SIGINT calls it and ends this process at once.
+
+    Yields:
+      The signals that have come, a list that grows.
+
+    Example:
+      >>> with noting() as asked:
+      ...     signal.raise_signal(signal.SIGTERM)
+      ...     print(asked == [signal.SIGTERM])
+      True
+    """
+    asked: list[int] = []
+
+    def note(signum: int, _: FrameType | None) -> None:
+        if before_kill and asked and signum == signal.SIGINT:
+            before_kill()
+            signal.signal(signum, signal.SIG_DFL)
+            signal.raise_signal(signum)
+        asked.append(signum)
+
+    with _handled(note):
+        yield asked
+
+
+@contextlib.contextmanager
 def _handled(handler: _Handler) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals

@@ -7,10 +7,8 @@ import os
 import pickle
 import signal
 import subprocess
-import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 import sparsity_jax
@@ -105,30 +103,3 @@ def meaning(code: int) -> str:
         with contextlib.suppress(ValueError):
             return f"was killed by {signal.Signals(-code).name}"
     return f"ended with exit code {code}"
-
-
-@contextlib.contextmanager
-def noting_signals(kill: Callable[[], object]) -> Iterator[list[int]]:
-    """Only note SIGINT and SIGTERM while this lasts; a second SIGINT ends this process at once.
-
-    Args:
-      kill: called before that.
-    """
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked  # only the main thread may handle signals
-        return
-
-    def note(signum: int, _: FrameType | None) -> None:
-        if asked and signum == signal.SIGINT:
-            kill()
-            signal.signal(signum, signal.SIG_DFL)
-            os.kill(os.getpid(), signum)
-        asked.append(signum)
-
-    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for each, former in before.items():
-            signal.signal(each, signal.SIG_DFL if former is None else former)

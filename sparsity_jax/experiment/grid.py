@@ -19,10 +19,10 @@ from typing import IO, Any
 import jax
 
 from sparsity_jax.distributed.cores import keep_apart
-from sparsity_jax.distributed.preemption import Interrupted
+from sparsity_jax.distributed.preemption import Interrupted, noting
 from sparsity_jax.distributed.shards import Shard
 from sparsity_jax.distributed.worker import END
-from sparsity_jax.distributed.workers import UnfinishedError, Worker, meaning, noting_signals
+from sparsity_jax.distributed.workers import UnfinishedError, Worker, meaning
 from sparsity_jax.experiment.grid_progress import GridProgress
 from sparsity_jax.experiment.worker import COMMAND, Assignment
 from sparsity_jax.storage.workdir import Workdir
@@ -50,7 +50,7 @@ def train_with_workers(
       UnfinishedError: a worker died; the runs of the others are finished.
     """
     grid = _Grid(groups, workdir, processes)
-    with noting_signals(grid.kill) as asked:
+    with noting(before_kill=grid.kill) as asked:
         try:
             grid.start(dict(config))
             grid.train(asked)

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import Protocol
 
-from sparsity_jax.distributed.preemption import Interrupted
+from sparsity_jax.distributed.preemption import Interrupted, noting
 
 WRONG_INPUT = 2
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
@@ -89,7 +87,7 @@ def finish(pool: Pool, shares: int, retries: int, *, final: Collection[int] = ()
     waiting, tries, running = deque(range(shares)), Counter[int](), 0
     codes: dict[int, int] = {}
     final = {0, WRONG_INPUT, *final}
-    with noting_signals() as asked:
+    with noting() as asked:
         told = 0
         while running or (waiting and not asked):
             while waiting and running < pool.room and not asked:
@@ -128,25 +126,6 @@ def meaning(code: int) -> str:
         with contextlib.suppress(ValueError):
             return f"killed by {signal.Signals(-code).name}"
     return known.get(code, f"crashed with exit code {code}")
-
-
-@contextlib.contextmanager
-def noting_signals() -> Iterator[list[int]]:
-    """While this lasts, SIGINT and SIGTERM are only noted in the list that it yields."""
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked  # only the main thread may handle signals
-        return
-
-    def note(signum: int, _: FrameType | None) -> None:
-        asked.append(signum)
-
-    before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for each, former in before.items():
-            signal.signal(each, signal.SIG_DFL if former is None else former)
 
 
 def _event(ended: Ended, tried: int, retries: int, *, again: bool) -> str:

@@ -77,11 +77,13 @@ def make_optimizer(
     """
     check_choice("regularizer", regularizer, REGULARIZERS)
     check_choice("wd_mode", wd_mode, WD_MODES)
-    check_not_negative("learning_rate", learning_rate)
-    check_not_negative("strength", strength)
-    check_not_negative("gamma_lr_scale", gamma_lr_scale)
-    check_not_negative("beta_lr_scale", beta_lr_scale)
-    check_not_negative("gamma_l1", 0.0 if gamma_l1 is None else gamma_l1)
+    check_not_negative(
+        learning_rate=learning_rate,
+        strength=strength,
+        gamma_lr_scale=gamma_lr_scale,
+        beta_lr_scale=beta_lr_scale,
+        gamma_l1=0.0 if gamma_l1 is None else gamma_l1,
+    )
     multiplier = schedules.constant if schedule is None else schedule
 
     rule = find(name).rule()

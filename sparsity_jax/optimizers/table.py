@@ -102,25 +102,26 @@ def check_choice(what: str, value: str, valid: Sequence[str]) -> None:
         raise UserError(f"unknown {what} {value!r}: choose one of {', '.join(valid)}")
 
 
-def check_not_negative(what: str, value: float | jax.Array) -> None:
-    """Refuse a negative, infinite or NaN number, as far as it is known.
+def check_not_negative(**numbers: float | jax.Array) -> None:
+    """Refuse negative, infinite or NaN numbers, as far as they are known.
 
     Args:
-      what: What the number stands for, as the user calls it.
-      value: A number or an array. A traced value has no sign yet and passes.
+      **numbers: Numbers or arrays, by what the user calls them. A traced value has no sign yet and
+        passes.
 
     Raises:
       UserError: Some entry is negative or not finite.
 
     Example:
-      >>> check_not_negative("strength", 1e-3)
-      >>> check_not_negative("strength", -1e-3)
+      >>> check_not_negative(strength=1e-3)
+      >>> check_not_negative(learning_rate=1e-3, strength=-1e-3)
       Traceback (most recent call last):
       ...
       sparsity_jax.errors.UserError: strength is -0.001: it must be a finite number, 0 or more
     """
-    if isinstance(value, Tracer):
-        return
-    numbers = np.asarray(value)
-    if not np.all(np.isfinite(numbers) & (numbers >= 0)):
-        raise UserError(f"{what} is {value}: it must be a finite number, 0 or more")
+    for name, value in numbers.items():
+        if isinstance(value, Tracer):
+            continue
+        known = np.asarray(value)
+        if not np.all(np.isfinite(known) & (known >= 0)):
+            raise UserError(f"{name} is {value}: it must be a finite number, 0 or more")

@@ -104,13 +104,18 @@ def measure_corpus(
             batch_size=batch_size,
         )
         return CorpusMeasures(peaks, found)
+    return CorpusMeasures(peaks, _universality(kept, peaks, threshold, done))
+
+
+def _universality(
+    kept: list[tuple[Pooled, np.ndarray]], peaks: Pooled, threshold: float, images: int
+) -> Universality:
+    """Universality from the pooled activations of all images."""
     counts = {path: np.zeros(peak.shape, np.int64) for path, peak in peaks.items()}
     for here, mask in kept:
         above = jax.device_get(_above(here, mask, peaks, threshold))
         counts = {path: count + above[path] for path, count in counts.items()}
-    return CorpusMeasures(
-        peaks, Universality({path: 100.0 * count / done for path, count in counts.items()})
-    )
+    return Universality({path: 100.0 * count / images for path, count in counts.items()})
 
 
 def _pooled(

@@ -16,13 +16,12 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sparsity_jax.storage import completion as completion
 from sparsity_jax.storage.io import json_digest
-from sparsity_jax.storage.results import RunResult
 
 FORMAT = 1  # of the entries; raise it when the same settings come to mean another run
 NOT_IDENTITY = ("labels", "latency_seconds")
@@ -57,16 +56,18 @@ def keep(store: Path, folder: Path, *, key: str, of: str) -> bool:
       the run itself is safe in its workdir.
     """
     entry = store / key
-    if not (folder / completion.NAME).exists() or completion.verify_run(folder, of=of)[1]:
+    record, _ = completion.verify_run(folder, of=of)
+    if record is None:
         return False
     try:
         if os.path.lexists(entry):
-            if not _wrong(entry, key):
+            if _sound(entry, key)[0]:
                 return True
             if not (entry / completion.NAME).is_file():
                 return _passed_over(entry, "is not a stored run; move it away")
         store.mkdir(parents=True, exist_ok=True)
-        return _place(folder, entry, of=of, then=key, change=lambda row: row)
+        _place(folder, record, entry, of=key)
+        return True
     except OSError as error:
         return _passed_over(entry, f"cannot be written ({error.strerror or error})")
 
@@ -89,48 +90,40 @@ def fetch(store: Path, folder: Path, *, key: str, of: str, name: str, variant: s
     entry = store / key
     if not os.path.lexists(entry):
         return False
-    wrong = _wrong(entry, key)
-    if wrong:
+    record, wrong = _sound(entry, key)
+    if record is None:
         return _passed_over(entry, wrong)
-
-    def change(row: RunResult) -> RunResult:
-        return dataclasses.replace(row, run=name, variant=variant)
-
+    renamed = completion.RunRecord(
+        dataclasses.replace(record.result, run=name, variant=variant),
+        tuple(_renamed(line, name) for line in record.lines),
+        record.notes,
+    )
     try:
-        return _place(entry, folder, of=key, then=of, change=change)
+        _place(entry, renamed, folder, of=of)
     except OSError as error:
         return _passed_over(entry, f"cannot be copied ({error.strerror or error})")
+    return True
 
 
-def _wrong(entry: Path, key: str) -> str:
-    """Why an entry is not a sound run of this key; '' if it is."""
+def _sound(entry: Path, key: str) -> tuple[completion.RunRecord | None, str]:
+    """The record of an entry that is a sound run of this key, or None and what is wrong."""
     if not (entry / completion.NAME).is_file():
-        return "is not a stored run"
-    return completion.verify_run(entry, of=key)[1]
+        return None, "is not a stored run"
+    return completion.verify_run(entry, of=key)
 
 
-def _place(
-    source: Path, target: Path, *, of: str, then: str, change: Callable[[RunResult], RunResult]
-) -> bool:
-    """Copy a finished run to another place with a new record; it appears whole or not at all."""
-    record = completion.read_run_record(source, of=of)
-    if record is None:
-        return False
-    row = change(record.result)
-    changed = completion.RunRecord(
-        row, tuple(_renamed(line, row.run) for line in record.lines), record.notes
-    )
+def _place(source: Path, record: completion.RunRecord, target: Path, *, of: str) -> None:
+    """Copy a verified run to another place with this record; it appears whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     made = _fresh(target)
     try:
         for name in json.loads((source / completion.NAME).read_text())["files"]:
             (made / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, made / name)  # no link: the copies must not share a fate
-        completion.write_run_record(made, changed, of=then)
+        completion.write_run_record(made, record, of=of)
         _replace(target, made)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return True
 
 
 def _renamed(line: str, name: str) -> str:
