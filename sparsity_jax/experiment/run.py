@@ -9,7 +9,6 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from sparsity_jax import report
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.experiment.complete import complete_group
 from sparsity_jax.experiment.grid import train_with_workers
@@ -46,7 +45,7 @@ def run(config: ConfigDict, path: Path, invocation: Invocation | None = None) ->
             describe_data(sources, workdir)
             made = groups(loaded, most=most, shards=workdir.shard.count)
             _train(made, settled, workdir, asked=invocation.processes)
-            workdir.finish(report.build)
+            workdir.finish(_report)
     if workdir.all_finished and workdir.is_primary:
         _show(workdir)
 
@@ -77,8 +76,16 @@ def _keep_compiled_programs(workdir: Path) -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
+def _report(folder: Path) -> None:
+    from sparsity_jax import report  # Matplotlib takes a while to import
+
+    report.build(folder)
+
+
 def _show(workdir: Workdir) -> None:
     """Print the table, what a reader of its rows should be told, and where the report is."""
+    from sparsity_jax import report
+
     print(report.table(workdir.path))
     for record in workdir.records:
         for note in record.notes:

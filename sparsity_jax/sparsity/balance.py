@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from sparsity_jax.sparsity.dynamics import NEVER, inactive_over_time
 
@@ -189,6 +188,8 @@ def selectivity_correlation(
       >>> round(rho, 6), count
       (1.0, 3)
     """
+    from scipy.stats import rankdata  # takes a while to import
+
     total, count = 0.0, 0
     for layer, values in gamma.items():
         now = ratio[layer][-1]
@@ -196,7 +197,7 @@ def selectivity_correlation(
         pair = now[chosen], 100 - universality[layer][chosen]
         if chosen.sum() < 3 or any(np.ptp(each) == 0 for each in pair):
             continue
-        ranks = [stats.rankdata(each) for each in pair]
+        ranks = [rankdata(each) for each in pair]
         total += float(np.corrcoef(ranks)[0, 1]) * int(chosen.sum())
         count += int(chosen.sum())
     return (total / count, count) if count else (float("nan"), 0)

@@ -24,14 +24,25 @@ ADAPTIVE = ("adam", "rmsprop", "adamax")
 OTHERS = (("adam", "wd"), ("sgd", "l2"))
 
 
-@functools.cache
 def remaining(optimizer: str, regularizer: str, strength: float) -> float:
     """Remainder of a scalar that starts at 1: the mean of |theta| over the steps."""
+    return _remaining(optimizer, regularizer)[strength]
+
+
+@functools.cache
+def _remaining(optimizer: str, regularizer: str) -> dict[float, float]:
+    """Remainders of all strengths, in one program."""
     rate = default_learning_rate(optimizer)
-    update = make_optimizer(optimizer, rate, regularizer, strength)
     gradients = fading_gradients(jax.random.key(0), scalars=SCALARS, phases=PHASES)
-    path = jax.jit(functools.partial(simulate, update))(jnp.ones(SCALARS), gradients)
-    return float(jnp.abs(path).mean())
+
+    @jax.jit
+    @jax.vmap
+    def mean(strength: jax.Array) -> jax.Array:
+        update = make_optimizer(optimizer, rate, regularizer, strength)
+        return jnp.abs(simulate(update, jnp.ones(SCALARS), gradients)).mean()
+
+    strengths = sorted({*STRENGTHS, *(SMALLER * strength for strength in STRENGTHS)})
+    return dict(zip(strengths, mean(jnp.array(strengths)).tolist(), strict=True))
 
 
 def _compared(
