@@ -56,10 +56,11 @@ def test_the_forms_of_the_cpu_scatter_so_that_the_test_above_can_fail():
 def test_the_flag_reaches_xla(tmp_path):
     """As XLA itself writes down the options that it compiled the steps with."""
     flags = f"--xla_dump_to={tmp_path / 'dump'} --xla_dump_hlo_module_re=.*in_turn.*"
-    config = Path(__file__).parents[1] / "helpers" / "small_grid.py"
+    helpers = Path(__file__).parents[1] / "helpers"
+    command, config = helpers / "one_of_many.py", helpers / "small_grid.py"
     done = subprocess.run(
         [
-            sys.executable, "-m", "sparsity_jax.main", f"--config={config}",
+            sys.executable, str(command), f"--config={config}",
             f"--workdir={tmp_path / 'run'}", "--config.deterministic=True", "--config.epochs=1",
         ],
         env={**os.environ, "XLA_FLAGS": flags, "SPARSITY_JAX_DATA": str(tmp_path / "data")},

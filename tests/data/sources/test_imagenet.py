@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 from tensorflow_datasets.core import shuffle
 
-from sparsity_jax import data
+from sparsity_jax import data, report
 from sparsity_jax.config.base import default_config
 from sparsity_jax.data import __main__ as data_main
 from sparsity_jax.data.sources import tfds_stream as records
@@ -170,6 +170,8 @@ def test_it_streams_and_trains(tmp_path, pictures, validation, monkeypatch):
     config.batch_size = config.reference_batch = 2
     config.epochs, config.drops, config.evaluations = 2.0, (), 1
     config.latency_seconds = 0.0
+    monkeypatch.setattr(report, "build", lambda workdir: None)  # has its own tests
+    monkeypatch.setattr(report, "table", lambda workdir: "")
     experiment.run(config, tmp_path / "run")
     (row,) = read_results(tmp_path / "run" / "results.csv")
     assert (row.dataset, row.steps, row.status) == ("ImageNet", 4, "finished")
