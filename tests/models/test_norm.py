@@ -1,0 +1,99 @@
+"""BatchNorm's form off the CPU: sums in two stages, and a gradient that autodiff confirms."""
+
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sparsity_jax.models.norm import batch_norm, sums_in_parts, two_stage
+
+EPSILON = 1e-5
+ROWS = (40, 511, 512, 513, 521, 640, 1024)  # 521 is prime
+
+
+def definition(x, gamma, beta):
+    mean = x.mean(0)
+    var = jnp.square(x - mean).mean(0)
+    return gamma * (x - mean) / jnp.sqrt(var + EPSILON) + beta, mean, var
+
+
+def own(x, gamma, beta):
+    return two_stage(x, gamma, beta, jnp.asarray(EPSILON, x.dtype))
+
+
+def some(rows: int, *, dtype: str = "float64", channels: int = 5) -> tuple:
+    rng = np.random.default_rng(rows)
+    shapes = (rows, channels), (channels,), (channels,)
+    return tuple(jnp.asarray(3 + 2 * rng.standard_normal(shape), dtype) for shape in shapes)
+
+
+def pulled(form, arguments: tuple) -> tuple:
+    """The gradients of the arguments for random gradients of all three results."""
+    results, pull = jax.vjp(form, *arguments)
+    key = jax.random.key(0)
+    return results, pull(jax.tree.map(lambda r: jax.random.normal(key, r.shape, r.dtype), results))
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_in_float64_values_and_gradients_are_those_of_autodiff(rows):
+    with jax.enable_x64(True):
+        got, expected = (pulled(form, some(rows)) for form in (own, definition))
+        for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+            assert a.dtype == np.float64
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10 * np.abs(b).max())
+
+
+def test_in_bfloat16_they_are_those_of_autodiff_up_to_one_rounding():
+    """As the network has it: activations in bfloat16, normalised in float32."""
+
+    def narrow(form):
+        def normalise(x, gamma, beta):
+            y, mean, var = form(x.astype(jnp.float32), gamma, beta)
+            return y.astype(jnp.bfloat16), mean, var
+
+        return normalise
+
+    x, gamma, beta = some(640, dtype="float32")
+    arguments = x.astype(jnp.bfloat16), gamma, beta
+    got, expected = (pulled(narrow(form), arguments) for form in (own, definition))
+    assert got[1][0].dtype == jnp.bfloat16
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == b.dtype
+        a, b = (np.asarray(each, np.float32) for each in (a, b))
+        np.testing.assert_allclose(a, b, rtol=2**-8, atol=2**-8 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_sums_in_parts_are_sums(rows):
+    with jax.enable_x64(True):
+        x, factor = some(rows)[0], some(rows + 1)[0][:rows]
+        total, product = sums_in_parts(x, factor)
+        np.testing.assert_allclose(total, x.sum(0), rtol=1e-12)
+        np.testing.assert_allclose(product, (x * factor).sum(0), rtol=1e-12)
+
+
+def test_the_compiler_may_not_merge_the_stages():
+    def barriers(rows: int) -> int:
+        return str(jax.make_jaxpr(sums_in_parts)(jnp.ones((rows, 4)))).count("optimization_barrier")
+
+    assert [barriers(rows) for rows in ROWS] == [0, 0, 1, 1, 0, 1, 1]
+
+
+def test_members_in_a_batch_are_members_alone():
+    members = [some(640 + i, dtype="float32") for i in range(3)]
+    stacked = tuple(jnp.stack([m[k][:640] for m in members]) for k in range(3))
+    together = jax.vmap(own)(*stacked)
+    for i in range(3):
+        alone = own(*(leaf[i] for leaf in stacked))
+        for a, b in zip(together, alone, strict=True):
+            np.testing.assert_allclose(a[i], b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("backend", "barriers"), [("cpu", 0), ("gpu", 2), ("tpu", 2)])
+def test_a_cpu_keeps_its_form(backend, barriers):
+    arguments = jnp.ones((10, 8, 8, 4)), jnp.ones(4), jnp.zeros(4)
+    with mock.patch.object(jax, "default_backend", return_value=backend):
+        program = str(jax.make_jaxpr(lambda *given: batch_norm(*given))(*arguments))
+    assert program.count("optimization_barrier") == barriers
