@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -17,6 +18,8 @@ from sparsity_jax.pruning.topology import Removal, Topology
 from sparsity_jax.sparsity.evaluation import ApplyFn, evaluation
 from sparsity_jax.sparsity.layers import conv_norms
 from sparsity_jax.sparsity.norm_arrays import array_names
+
+Adapt = Callable[[ApplyFn], ApplyFn]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +41,8 @@ class PrunedModel:
       change: distance from the original network, on the given images and random ones.
       change_from_masked: distance from the network whose removed filters have gamma = 0, and
         beta = 0 in 'author' mode.
+      adapt: (any function of the original's variables and images, such as a training step's loss)
+        -> the same of the smaller variables.
     """
 
     apply_fn: ApplyFn
@@ -51,6 +56,7 @@ class PrunedModel:
     input_shape: tuple[int, ...]
     change: Change
     change_from_masked: Change
+    adapt: Adapt
 
     def report(self) -> str:
         """Removed and kept filters as text, one line per layer, and what that changed."""
@@ -120,6 +126,7 @@ def prune_model(
         input_shape=tuple(np.shape(jax.tree.leaves(images)[0])[1:]),
         change=trial.change,
         change_from_masked=trial.change_from_masked,
+        adapt=trial.adapt,
     )
 
 
@@ -127,6 +134,7 @@ def prune_model(
 class _Trial:
     """A pruned model, and how far it is from the others."""
 
+    adapt: Adapt
     apply_fn: ApplyFn
     variables: Any
     change: Change
@@ -177,15 +185,16 @@ class _Model:
         smaller = cut(replaced(masked, removal.folded), removal.cuts)
         targets = outputs(self.apply_fn, masked, self.batches)
         allowed = tolerance(self.topology.dtypes)
-        narrowed = narrow(self.apply_fn, self.widths(removal.cuts))
-        for function in (narrowed, cut_program(self.apply_fn, removal.cuts)):
+        narrowed = functools.partial(narrow, widths=self.widths(removal.cuts))
+        for adapt in (narrowed, functools.partial(cut_program, cuts=removal.cuts)):
+            function = adapt(self.apply_fn)
             try:
                 ours = outputs(function, smaller, self.batches)
                 found = change(ours, targets)
             except Exception:  # whatever a foreign model raises when its code names a width
                 continue
             if found.relative <= allowed:
-                return _Trial(function, smaller, change(ours, self.answers), found)
+                return _Trial(adapt, function, smaller, change(ours, self.answers), found)
         return None
 
     def widths(self, cuts: Cuts) -> dict[str, int]:

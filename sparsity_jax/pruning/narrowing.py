@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,10 +36,25 @@ def narrow(apply_fn: ApplyFn, widths: Mapping[str, int]) -> ApplyFn:
       >>> five(kernel, images).shape
       (4, 8, 8, 5)
     """
+    if isinstance(apply_fn, _Narrowed):
+        return _Narrowed(apply_fn.apply_fn, {**apply_fn.widths, **widths})
+    return _Narrowed(apply_fn, widths)
 
-    def resize(next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Narrowed:
+    """A function that is run with other numbers of filters; narrowed again, the newer count."""
+
+    apply_fn: ApplyFn
+    widths: Mapping[str, int]
+
+    def __call__(self, variables: Any, images: Any) -> Any:
+        with nn.intercept_methods(self._resize):
+            return self.apply_fn(variables, images)
+
+    def _resize(self, next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
         module = context.module
-        width = widths.get("/".join(module.path))
+        width = self.widths.get("/".join(module.path))
         if width is not None and context.method_name == "__call__":
             groups = getattr(module, "feature_group_count", 1)
             # Modules are frozen; this one lives for this call only.
@@ -46,12 +62,6 @@ def narrow(apply_fn: ApplyFn, widths: Mapping[str, int]) -> ApplyFn:
                 object.__setattr__(module, "feature_group_count", args[0].shape[-1])
             object.__setattr__(module, "features", width)
         return next_fun(*args, **kwargs)
-
-    def apply(variables: Any, images: Any) -> Any:
-        with nn.intercept_methods(resize):
-            return apply_fn(variables, images)
-
-    return apply
 
 
 def cut_program(apply_fn: ApplyFn, cuts: Cuts) -> ApplyFn:

@@ -13,6 +13,8 @@ from sparsity_jax.errors import UserError
 from sparsity_jax.models.plans import Plan
 from sparsity_jax.pruning.cost import cost
 from sparsity_jax.pruning.fold import fold_constants
+from sparsity_jax.pruning.slots import cut_slots
+from sparsity_jax.pruning.smaller import shrink_model
 from sparsity_jax.pruning.surgery import Keep, checked_keep, cuts_of, prune, prune_opt_state
 
 GAMMA_THRESHOLD = 1e-3  # Sec. 2.1, "sparsity by scale"
@@ -21,32 +23,46 @@ Kept = Mapping[str, np.ndarray]  # layer -> places in the original network of th
 
 
 def shrink_state(
-    plan: Plan, variables: Mapping[str, Any], opt_state: Any, keep: Keep
-) -> tuple[Plan, dict[str, Any], Any]:
+    plan_or_model: Any, variables: Any, opt_state: Any, keep: Keep, images: Any = None
+) -> tuple[Any, Any, Any]:
     """Cut filters out of a network that is being trained, and out of its optimizer's memory.
 
-    The constant that a dropped filter answers moves into the running mean of the norm that
-    follows, or into the bias of the last dense layer (`fold_constants`); in training mode a norm
-    takes it out by itself. Moments and momenta are sliced as their parameters are; step counts
-    and schedules go on.
+    Moments, momenta and whatever else mirrors the parameters are sliced as these are; step counts
+    and schedules go on. The constant that a dropped filter answers stays: in a plan it moves into
+    the running mean of the norm that follows, or into the bias of the last dense layer
+    (`fold_constants`); in other models a filter that stays takes it over (`prune_model`, 'exact').
+    In training mode a norm takes constants out by itself.
 
     Args:
-      plan: the network.
-      variables: {'params', 'batch_stats'} of ConvNet(plan).
-      opt_state: any optax state made by `optimizer.init(params)`.
-      keep: one boolean array per convolution, True = keep.
+      plan_or_model: a Plan; a Linen module or what this function returned for one; an NNX module.
+      variables: {'params', 'batch_stats'}, or an NNX state.
+      opt_state: any optax state made by `optimizer.init(params)`, or a tuple of such and of other
+        trees that mirror the parameters, such as sums of gradients.
+      keep: True = keep. For a plan one boolean array per convolution; for other models norm path
+        -> boolean array, as `gamma_sparsity` names them, those not named stay whole.
+      images: a few images of the right shape, from which other models than plans are traced.
 
     Returns:
-      (smaller plan, smaller variables, smaller optimizer state).
+      (smaller plan or model, smaller variables, smaller optimizer state). A Linen module becomes a
+      `SmallerModel`, whose `apply` is used as the module's is; `print(model.report)` says what
+      went and what had to stay. A model of which nothing can go is returned as it is.
 
     Raises:
-      UserError: as `prune`.
+      UserError: as `prune`, or as `prune_model`; images are missing; a factored optimizer.
 
     Example:
-      >>> plan, variables, opt_state = shrink_state(
-      ...     plan, variables, opt_state, keep
+      >>> model, variables, opt_state = shrink_state(
+      ...     model, variables, opt_state, keep, images[:2]
       ... )  # doctest: +SKIP
     """
+    if not isinstance(plan_or_model, Plan):
+        if images is None:
+            raise UserError("a model that is no Plan is traced: give a few images too, such as two")
+        model, found = shrink_model(plan_or_model, variables, keep, images)
+        if model is plan_or_model:
+            return model, variables, opt_state
+        return model, found.variables, cut_slots(opt_state, variables, found.cuts)
+    plan = plan_or_model
     folded = fold_constants(plan, variables, keep)
     smaller, cut = prune(plan, folded, keep)
     return smaller, cut, prune_opt_state(opt_state, plan, keep)
