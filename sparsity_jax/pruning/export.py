@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +20,7 @@ from sparsity_jax.models.convnet import ConvNet, Convolution
 from sparsity_jax.models.plans import Plan
 from sparsity_jax.pruning.generic import PrunedModel
 from sparsity_jax.pruning.surgery import check_variables
+from sparsity_jax.pruning.tensor_files import replacing
 from sparsity_jax.sparsity.program import evaluate, plain, trace
 
 Logits = Callable[[Any], np.ndarray]  # normalised float images (N, H, W, C) -> logits (N, classes)
@@ -252,14 +252,5 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace the file whole, so that no reader meets half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
         temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; give a writable folder") from None
-    finally:
-        if temporary.parent.is_dir():
-            temporary.unlink(missing_ok=True)

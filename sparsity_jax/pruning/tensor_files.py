@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +94,29 @@ def save_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
     """
     if path.suffix not in (".safetensors", ".pt", ".pth"):
         raise UserError(f"cannot write {path}: valid are .safetensors, .pt and .pth")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
         if path.suffix == ".safetensors":
             temporary.write_bytes(_safetensors(tensors))
         else:
             torch = _torch()
             torch.save({name: _to_torch(torch, x) for name, x in tensors.items()}, temporary)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a name beside `path` to write to, which then takes its place: nobody reads half a file.
+
+    Raises:
+      UserError: the folder cannot be written to.
+
+    Example:
+      >>> with replacing(Path('x.onnx')) as temporary:  # doctest: +SKIP
+      ...     temporary.write_bytes(content)
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; give a writable folder") from None

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,18 +21,6 @@ from orbax.checkpoint import future, type_handlers
 
 STATE, ARRAYS, METADATA = "state", "arrays", "metadata"
 _TREES = (STATE, ARRAYS)
-
-
-class Items(NamedTuple):
-    """Content of one checkpoint.
-
-    Attributes:
-      leaves: every array by its path, such as 'state/params/C1/norm/scale'.
-      metadata: anything that JSON can hold.
-    """
-
-    leaves: dict[str, np.ndarray]
-    metadata: Any
 
 
 def as_saved(state: Any, arrays: Mapping[str, Any]) -> dict[str, Any]:
