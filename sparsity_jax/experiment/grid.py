@@ -104,6 +104,7 @@ class _Grid:
             if asked:
                 self.stop(asked[0])
             ready = [key.data for key, _ in self._selector.select(_MOMENT_SECONDS)]
+            self._progress.tick()
             for worker, pipe, heed in ready:
                 self._read(worker, pipe, heed)
             for worker in running:  # not by the ends of its pipes, which its children may hold

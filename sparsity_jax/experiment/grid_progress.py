@@ -53,6 +53,11 @@ class GridProgress:
         self._running[status.place] = status
         self._show()
 
+    def tick(self) -> None:
+        """Show that time passes, where lines are printed: a bar stays in sight."""
+        if self._bar is None:
+            self._show()
+
     def finished(self, place: str, names: Collection[str]) -> None:
         """Show that a group's runs are finished."""
         self._finished += len(names)

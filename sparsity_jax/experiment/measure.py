@@ -1,10 +1,9 @@
-"""Measurement of a trained run: which of its filters are inactive, and how universal each is."""
+"""Measurement of a trained run: its inactive filters, their universality, its confusions."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -20,8 +19,8 @@ from sparsity_jax.sparsity import gamma_sparsity
 from sparsity_jax.sparsity.corpus import measure_corpus
 from sparsity_jax.storage.measurements import write_measurements
 from sparsity_jax.training.cuts import cut_steps
-from sparsity_jax.training.evaluate import images_per_call
-from sparsity_jax.training.progress import LINE_EVERY
+from sparsity_jax.training.evaluate import confusion, images_per_call
+from sparsity_jax.training.progress import Stage, stage
 from sparsity_jax.training.run import Run
 from sparsity_jax.training.trainer import TrainedRun
 
@@ -48,8 +47,10 @@ def measure_run(trained: TrainedRun) -> MeasuredRun:
     """Measure a run on its training images and write its `measure.npz`."""
     if trained.status != "finished":
         return MeasuredRun(trained)
-    run = trained.run
-    measured = measure(run, jax.device_get(trained.state.variables))
+    run, variables = trained.run, jax.device_get(trained.state.variables)
+    with stage(f"{run.config.name}: measuring") as shown:
+        measured: dict[str, Any] = measure(run, variables, shown)
+        measured["confusion"] = _confusion(run, variables)
     if run.config.prune_during_training:
         measured["cut_step"] = cut_steps(run.program.plan, trained.cuts)
     write_measurements(run.folder / "measure.npz", trained.eval_log.measure(**measured))
@@ -60,18 +61,28 @@ def measure_run(trained: TrainedRun) -> MeasuredRun:
     return MeasuredRun(trained, 100 * inactive / run.program.plan.filters, by_act)
 
 
-def measure(run: Run, variables: Variables) -> dict[str, Layers]:
+def measure(run: Run, variables: Variables, shown: Stage | None = None) -> dict[str, Layers]:
     """Measure a network on the training images of a run, in one pass over them.
 
     Activations count by their positive side, the ReLU of what the norm gives, also in networks
     with a leaky ReLU (supplement, Sec. 1): there every filter answers to every image through its
     negative side, so that activity by activation has no meaning and is left out.
 
+    Args:
+      run: the run.
+      variables: of its network.
+      shown: is told how far it is.
+
     Returns:
       'inactive_gamma' and 'inactive_act': boolean by layer, the latter empty for a leaky ReLU;
       'universality': percent by layer; 'peak': largest activation by layer.
     """
     plan, data = run.program.plan, run.data
+
+    def seen(images: int) -> None:
+        if shown is not None:
+            shown.note = f"{images:,}/{data.train_size:,} images"
+
     found = measure_corpus(
         _Network(plan),
         variables,
@@ -80,7 +91,7 @@ def measure(run: Run, variables: Variables) -> dict[str, Layers]:
         preprocess=_AsTested(
             plan.input_shape[:2], tuple(data.mean.tolist()), tuple(data.std.tolist())
         ),
-        seen=_Lines(f"{run.config.name}: measuring", data.train_size),
+        seen=seen,
     )
     named = {
         "inactive_gamma": gamma_sparsity(variables, GAMMA_THRESHOLD).layers,
@@ -94,18 +105,11 @@ def measure(run: Run, variables: Variables) -> dict[str, Layers]:
     }
 
 
-class _Lines:
-    """Plain lines every few seconds while images are measured; none for short waits."""
-
-    def __init__(self, name: str, images: int) -> None:
-        self._name, self._images = name, images
-        self._shown = time.monotonic()
-
-    def __call__(self, images: int) -> None:
-        now = time.monotonic()
-        if now - self._shown >= LINE_EVERY:
-            self._shown = now
-            print(f"{self._name}, {images:,}/{self._images:,} images", flush=True)
+def _confusion(run: Run, variables: Variables) -> np.ndarray:
+    """Counts of the test images by class and by the class that they are taken for."""
+    plan, data = run.program.plan, run.data
+    images, labels = data.test_images, data.test_labels
+    return confusion(plan, variables, images, labels, mean=data.mean, std=data.std)
 
 
 # The measurements compile once for equal functions: these are equal by what they compute.

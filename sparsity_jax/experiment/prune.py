@@ -18,7 +18,6 @@ from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import logits
 from sparsity_jax.pruning import (
     FoldError,
-    Latency,
     compare_latency,
     cost,
     fold_constants,
@@ -32,6 +31,7 @@ from sparsity_jax.storage.models import save_model
 from sparsity_jax.storage.pruned import FileSizes, PrunedRecord, write_pruned
 from sparsity_jax.training import DeviceDataset, Score, StreamingDataset, TrainState, evaluate
 from sparsity_jax.training.finetune import finetune
+from sparsity_jax.training.progress import stage
 from sparsity_jax.training.run import Run
 
 COMPARED_IMAGES = 500  # on which logits are compared
@@ -62,9 +62,16 @@ def prune_run(measured: MeasuredRun) -> PrunedRun:
     trained = measured.trained
     if trained.status != "finished":
         return PrunedRun(measured, None)
-    network = prune_network(trained.run, trained.state)
-    masked = _masked_act_error(trained.run, trained.state, measured.inactive_act)
+    name = trained.run.config.name
+    with stage(f"{name}: pruning"):
+        network = prune_network(trained.run, trained.state)
+        masked = _masked_act_error(trained.run, trained.state, measured.inactive_act)
     record = dataclasses.replace(network.record, masked_act_error=masked)
+    if seconds := trained.run.config.latency_seconds:
+        dense = trained.run.program.plan, jax.device_get(trained.state.variables)
+        with stage(f"{name}: timing"):
+            latency = compare_latency(dense, (network.plan, network.variables), seconds=seconds)
+        record = dataclasses.replace(record, latency=latency)
     network = network._replace(record=record)
     write_pruned(trained.run.folder / "pruned.json", record)
     return PrunedRun(measured, network)
@@ -112,7 +119,6 @@ def prune_network(run: Run, state: TrainState) -> PrunedNetwork:
         error_before_finetuning=before.error if steps else math.nan,
         folded=_fold_error(run, variables, keep) if exact else None,
         file_bytes=_file_bytes(run.folder, (plan, variables)),
-        latency=_latency(run, (plan, variables), final),
     )
     return PrunedNetwork(*final, score, record)
 
@@ -170,8 +176,3 @@ def _file_bytes(folder: Path, dense: Network) -> FileSizes:
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
-
-
-def _latency(run: Run, dense: Network, pruned: Network) -> tuple[Latency, ...]:
-    seconds = run.config.latency_seconds
-    return compare_latency(dense, pruned, seconds=seconds) if seconds else ()

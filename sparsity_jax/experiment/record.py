@@ -10,6 +10,7 @@ import numpy as np
 from sparsity_jax.experiment.prune import PrunedRun
 from sparsity_jax.pruning import params_pruned_pct
 from sparsity_jax.storage.completion import RunRecord
+from sparsity_jax.storage.config_record import machine_text
 from sparsity_jax.storage.results import RunResult
 from sparsity_jax.training.cuts import train_macs_pct
 from sparsity_jax.training.trainer import TrainedRun
@@ -23,7 +24,7 @@ def finalize_run(pruned: PrunedRun) -> RunRecord:
     """
     trained = pruned.measured.trained
     lines = tuple(trained.eval_log.lines())
-    return RunRecord(_row(pruned), lines, notes(trained))
+    return RunRecord(_row(pruned), lines, notes(trained), machine_text())
 
 
 def notes(trained: TrainedRun) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from sparsity_jax.experiment.loading import describe_data, load_runs
 from sparsity_jax.experiment.process_count import process_count
 from sparsity_jax.storage.workdir import Invocation, Workdir
 from sparsity_jax.training.grouping import groups
+from sparsity_jax.training.progress import stage
 from sparsity_jax.training.run import Run
 from sparsity_jax.training.trainer import TrainOptions
 
@@ -77,9 +78,11 @@ def _keep_compiled_programs(workdir: Path) -> None:
 
 
 def _report(folder: Path) -> None:
-    from sparsity_jax import report  # Matplotlib takes a while to import
+    """Write the report, and say how long that takes."""
+    with stage("drawing the report"):
+        from sparsity_jax import report  # Matplotlib takes a while to import
 
-    report.build(folder)
+        report.build(folder)
 
 
 def _show(workdir: Workdir) -> None:

@@ -53,6 +53,7 @@ class Records:
       curves: run -> its history; pruned: run -> what pruning bought.
       measures: run -> gamma and beta, thinned in time; the runs of `shown` keep more moments.
       notes: run -> what a reader of its row should be told, such as that it learned nothing.
+      machines: run -> the machine that finished it.
       shown: the runs that figures with one panel per run show.
       data: what the runs were trained on, each with a PNG of some images (empty if missing).
       config: what was asked, or None.
@@ -65,6 +66,7 @@ class Records:
     pruned: Mapping[str, PrunedRecord] = dataclasses.field(default_factory=dict)
     measures: Mapping[str, Measurements] = dataclasses.field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    machines: Mapping[str, str] = dataclasses.field(default_factory=dict)
     shown: tuple[str, ...] = ()
     data: tuple[tuple[DataRecord, bytes], ...] = ()
     config: ConfigRecord | None = None
@@ -96,7 +98,7 @@ def load(workdir: Path, *, budget: int = 800_000) -> Records:
     config = _tolerant(read_config, workdir / "config.json", problems)
     shown = representatives(rows, SHOWN_RUNS)
     times = moments(rows, budget)
-    measures, pruned, notes = {}, {}, {}
+    measures, pruned, notes, machines = {}, {}, {}, {}
     for row in rows:
         folder = workdir / "runs" / row.run
         measure = _tolerant(read_measurements, folder / "measure.npz", problems)
@@ -107,9 +109,9 @@ def load(workdir: Path, *, budget: int = 800_000) -> Records:
         record = _tolerant(read_pruned, folder / "pruned.json", problems)
         if record is not None:
             pruned[row.run] = record
-        told = _tolerant(_notes, folder / completion.NAME, problems)
+        told = _tolerant(_told, folder / completion.NAME, problems)
         if told:
-            notes[row.run] = told
+            notes[row.run], machines[row.run] = told
     name = str(config.config.get("name") or "") if config else ""
     return Records(
         name=name or workdir.resolve().name,
@@ -117,7 +119,8 @@ def load(workdir: Path, *, budget: int = 800_000) -> Records:
         curves=_tolerant(_curves, workdir / "history.jsonl", problems) or {},
         pruned=pruned,
         measures=measures,
-        notes=notes,
+        notes={run: told for run, told in notes.items() if told},
+        machines=machines,
         shown=shown,
         data=tuple(_data(workdir, problems)),
         config=config,
@@ -175,15 +178,16 @@ def _curves(path: Path) -> dict[str, Curves]:
     }
 
 
-def _notes(path: Path) -> tuple[str, ...]:
-    """Notes of a run's record; a report does not judge whether the run's files match it.
+def _told(path: Path) -> tuple[tuple[str, ...], str]:
+    """Notes and machine of a run's record; whether the run's files match it is not judged.
 
     Raises:
       UserError: the file is not one of ours.
     """
     try:
-        return tuple(str(note) for note in json.loads(path.read_text())["notes"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        content = json.loads(path.read_text())
+        return tuple(map(str, content["notes"])), str(content.get("machine", ""))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({str(error)[:200]})") from None
 
 

@@ -33,11 +33,19 @@ _MALFORMED = (OSError, ValueError, KeyError, TypeError, AttributeError, Recursio
 
 @dataclasses.dataclass(frozen=True)
 class RunRecord:
-    """A finished run: its row, its lines of history.jsonl, and what a reader should be told."""
+    """A finished run.
+
+    Attributes:
+      result: its row of results.csv.
+      lines: of history.jsonl.
+      notes: what a reader should be told.
+      machine: that finished it; '' in older files.
+    """
 
     result: RunResult
     lines: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    machine: str = ""
 
 
 def settings_digest(config: RunConfig) -> str:
@@ -72,6 +80,7 @@ def write_run_record(folder: Path, record: RunRecord, *, of: str) -> None:
         "row": encode_row(record.result),
         "lines": list(record.lines),
         "notes": list(record.notes),
+        "machine": record.machine,
         "files": {name: file_digest(folder / name) for name in _files(folder)},
     }
     write_json(folder / NAME, signed(content), indent=1)
@@ -110,7 +119,8 @@ def verify_run(folder: Path, *, of: str | None = None) -> tuple[RunRecord | None
             if not (folder / name).is_file() or file_digest(folder / name) != digest:
                 return None, f"{folder / name} is missing or not what was written"
         row, lines, notes = decode_row(content["row"]), content["lines"], content["notes"]
-        return RunRecord(row, tuple(lines), tuple(notes)), ""
+        machine = content.get("machine", "")
+        return RunRecord(row, tuple(lines), tuple(notes), machine), ""
     except _MALFORMED as error:
         return None, f"{path} is damaged ({str(error)[:200]})"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import platform
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import jax
 
 from sparsity_jax import __version__
+from sparsity_jax.distributed.cores import core_count
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage.io import plain, read_object, signed, verified, write_json
 
@@ -104,6 +107,31 @@ def made_with(config: Mapping[str, Any], runs: tuple[str, ...], command: str) ->
         commit=_commit(),
         command=command,
     )
+
+
+def machine_text() -> str:
+    """Describe the machine: devices, cores that this process may use, processor, system.
+
+    Example:
+      >>> machine_text()  # doctest: +SKIP
+      '2 × NVIDIA H100 80GB HBM3, 16 cores, x86_64, Linux'
+    """
+    kinds = Counter(device.device_kind for device in jax.local_devices())
+    devices = [kind if n == 1 or kind == "cpu" else f"{n} × {kind}" for kind, n in kinds.items()]
+    count = core_count()
+    cores = "1 core" if count == 1 else f"{count} cores"
+    parts = [*devices, cores, _processor(), platform.machine(), platform.system()]
+    return ", ".join(part for part in parts if part)
+
+
+def _processor() -> str:
+    """The processor's name where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return " ".join(names[0].split()) if names else ""
 
 
 def _commit() -> str | None:

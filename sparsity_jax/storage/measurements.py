@@ -1,4 +1,4 @@
-"""Gamma, beta and the fate of every filter of one run: measure.npz."""
+"""Gamma, beta and the fate of every filter of one run, and its confusions: measure.npz."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ FINAL = ("inactive_gamma", "inactive_act", "universality", "peak", "cut_step")
 GROUPS = (*TIMED, *FINAL)
 
 
+def _no_confusion() -> np.ndarray:
+    return np.zeros((0, 3), np.int32)
+
+
 @dataclasses.dataclass(frozen=True)
 class Measurements:
     """Measurements of one run: every filter's gamma and beta over time, and its final fate.
@@ -35,6 +39,8 @@ class Measurements:
         `config.record_activity` was off, and in older files.
       cut_step: layer -> (filters,) the step at which training cut a filter, -1 where it did not;
         empty where nothing was to be cut, and in older files.
+      confusion: (pairs, 3) of the test images: class, class they were taken for, how many; without
+        a line in older files.
     """
 
     step: np.ndarray
@@ -50,6 +56,7 @@ class Measurements:
     decay: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     pull: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     cut_step: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    confusion: np.ndarray = dataclasses.field(default_factory=_no_confusion)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -63,7 +70,7 @@ def encode_measurements(measurements: Measurements) -> dict[str, np.ndarray]:
     for group in GROUPS:
         for layer, values in getattr(measurements, group).items():
             arrays[f"{group}/{layer}"] = np.asarray(values)
-    return arrays
+    return arrays | ({"confusion": measurements.confusion} if len(measurements.confusion) else {})
 
 
 def decode_measurements(arrays: Mapping[str, np.ndarray]) -> Measurements:
@@ -73,7 +80,8 @@ def decode_measurements(arrays: Mapping[str, np.ndarray]) -> Measurements:
         group, _, layer = name.partition("/")
         if layer and group in groups:
             groups[group][layer] = arrays[name]
-    return Measurements(step=arrays["step"], epoch=arrays["epoch"], **groups)
+    confusion = arrays.get("confusion", _no_confusion())
+    return Measurements(step=arrays["step"], epoch=arrays["epoch"], confusion=confusion, **groups)
 
 
 def write_measurements(path: Path, measurements: Measurements) -> None:

@@ -93,10 +93,10 @@ def fetch(store: Path, folder: Path, *, key: str, of: str, name: str, variant: s
     record, wrong = _sound(entry, key)
     if record is None:
         return _passed_over(entry, wrong)
-    renamed = completion.RunRecord(
-        dataclasses.replace(record.result, run=name, variant=variant),
-        tuple(_renamed(line, name) for line in record.lines),
-        record.notes,
+    renamed = dataclasses.replace(
+        record,
+        result=dataclasses.replace(record.result, run=name, variant=variant),
+        lines=tuple(_renamed(line, name) for line in record.lines),
     )
     try:
         _place(entry, renamed, folder, of=of)

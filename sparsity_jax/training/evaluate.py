@@ -1,4 +1,4 @@
-"""Loss and errors of a network on a set of images: masked sums, divided once."""
+"""Loss, errors and confusions of a network on a set of images, in evaluation mode."""
 
 from __future__ import annotations
 
@@ -77,12 +77,51 @@ def evaluate(
     size = min(batch_size or images_at_once(plan), len(labels))
     if isinstance(images, StreamedImages):
         total = _NOTHING
-        for batch in _streamed_batches(images, labels, size):
+        for batch in _batches(images, labels, size):
             total = _added(total, _batch_sums(plan, variables, *batch, mean, std))
     else:
         total = _all_sums(plan, size, variables, images, labels, mean, std)
     count, loss, wrong, wrong_top5 = (float(value) for value in jax.device_get(total))
     return Score(loss / count, 100 * wrong / count, 100 * wrong_top5 / count)
+
+
+def confusion(
+    plan: Plan,
+    variables: Mapping[str, Any],
+    images: jax.Array | np.ndarray | StreamedImages,
+    labels: jax.Array | np.ndarray,
+    *,
+    mean: jax.Array,
+    std: jax.Array,
+) -> np.ndarray:
+    """Count the images of each class by the class that a network takes them for.
+
+    An image that `evaluate` calls wrong is counted under the highest of the other classes, also
+    where that is a tie, so that both agree.
+
+    Args:
+      plan: the network.
+      variables: its params and batch_stats.
+      images: as for `evaluate`.
+      labels: int32 (N,).
+      mean: per channel, of images / 255.
+      std: per channel, of images / 255.
+
+    Returns:
+      int32 (pairs, 3): class, class it was taken for, number of images; pairs that occur, in order.
+
+    Example:
+      >>> confusion(plan, variables, images, labels, mean=mean, std=std)  # doctest: +SKIP
+      array([[0, 0, 48], [0, 7, 2], [1, 1, 50]], dtype=int32)
+    """
+    size = min(images_at_once(plan), len(labels))
+    taken = [
+        np.asarray(_taken_for(plan, variables, batch, truth, mean, std))[mask]
+        for batch, truth, mask in _batches(images, labels, size)
+    ]
+    pairs = np.stack([np.asarray(labels), np.concatenate(taken)], axis=1)
+    found, counts = np.unique(pairs, axis=0, return_counts=True)
+    return np.column_stack([found, counts]).astype(np.int32)
 
 
 def images_at_once(plan: Plan) -> int:
@@ -110,11 +149,16 @@ def images_per_call(plan: Plan) -> int:
     return max(images_at_once(plan), min(_MOST_PER_CALL, _MOST_PIXELS // (height * width)))
 
 
-def _streamed_batches(
-    images: StreamedImages, labels: Any, size: int
+def _batches(
+    images: jax.Array | np.ndarray | StreamedImages, labels: Any, size: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """(images, labels, mask) of one size; the last batch is padded."""
-    for index, batch in enumerate(images.in_batches(size)):
+    if isinstance(images, StreamedImages):
+        parts = images.in_batches(size)
+    else:
+        whole = np.asarray(images)
+        parts = (whole[start : start + size] for start in range(0, len(whole), size))
+    for index, batch in enumerate(parts):
         missing = size - len(batch)
         truth = np.asarray(labels[index * size : index * size + len(batch)])
         padded = np.pad(batch, [(0, missing), (0, 0), (0, 0), (0, 0)])
@@ -171,3 +215,21 @@ def _batch_sums(
         wrong=jnp.sum(mask & (ahead >= 1), dtype=jnp.float32),
         wrong_top5=jnp.sum(mask & (ahead >= 5), dtype=jnp.float32),
     )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _taken_for(
+    plan: Plan,
+    variables: Mapping[str, Any],
+    images: jax.Array,
+    labels: jax.Array,
+    mean: jax.Array,
+    std: jax.Array,
+) -> jax.Array:
+    """The class that each image is taken for."""
+    seen = as_tested(images, size=plan.input_shape[:2], mean=mean, std=std)
+    outputs = logits(plan, variables, seen)
+    own = jnp.take_along_axis(outputs, labels[:, None], axis=1)
+    wrong = jnp.sum(~(outputs < own), axis=1) > 1
+    is_own = jnp.arange(plan.classes) == labels[:, None]
+    return jnp.where(wrong, jnp.argmax(jnp.where(is_own, -jnp.inf, outputs), axis=1), labels)

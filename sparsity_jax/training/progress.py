@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from sparsity_jax.data.progress import LINE_EVERY, Heartbeat
 from sparsity_jax.storage.history import Evaluation
-
-LINE_EVERY = 5.0  # seconds between plain lines
 
 
 class Status(NamedTuple):
@@ -63,7 +62,9 @@ class Progress:
         self._total, self._start = total, start
         self._began = self._shown = time.monotonic()
         self._latest: dict[str, str] = {}
+        self._step = start
         self._bar = None
+        self._beats = Heartbeat(self._repeat)
         self._tell = _listener.get(None)
         if self._tell is not None:
             self._tell(Status(*self._of, start, total, {}))
@@ -80,11 +81,15 @@ class Progress:
             print(f"{self._label}: {total:,} steps" + (f" from {start:,}" if start else ""))
 
     def __enter__(self) -> Progress:
+        if self._tell is None:
+            self._beats.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        if self._tell is None:
+            self._beats.__exit__()
         if self._bar is not None:
             self._bar.close()
 
@@ -104,7 +109,15 @@ class Progress:
         self._latest["sparsity"] = f"{sparsity:.1f} %"
         self._show(step, final=step == self._total)
 
+    def _repeat(self) -> None:
+        """Show that time passes while steps are compiled or the test images are seen."""
+        if self._bar is not None:
+            self._bar.refresh()
+        else:
+            self._show(self._step)
+
     def _show(self, step: int, *, final: bool = False) -> None:
+        self._step = step
         if self._tell is not None:
             self._tell(Status(*self._of, step, self._total, dict(self._latest)))
             return
@@ -116,14 +129,61 @@ class Progress:
         if now - self._shown < LINE_EVERY and not final:
             return
         self._shown = now
-        said = ", ".join(f"{name} {value}" for name, value in self._latest.items())
-        print(
-            f"{self._label}: {step:,}/{self._total:,}, {said}, {self._left(step, now)} left",
-            flush=True,
-        )
+        said = [f"{name} {value}" for name, value in self._latest.items()]
+        begun = f"{self._left(step, now)} left" if said else f"compiling, {now - self._began:.0f} s"
+        print(", ".join([f"{self._label}: {step:,}/{self._total:,}", *said, begun]), flush=True)
 
     def _left(self, step: int, now: float) -> str:
         return time_left(step - self._start, self._total - step, seconds=now - self._began)
+
+
+class Stage:
+    """Part of the work without steps to count, while it lasts.
+
+    Attributes:
+      note: how far it is, where that is known.
+    """
+
+    def __init__(self, doing: str, *, quiet: bool = False) -> None:
+        self._doing, self._quiet, self.note = doing, quiet, ""
+        self._began = time.monotonic()
+        if sys.stdout.isatty() and not quiet:
+            print(f"{doing} …", end="\r", flush=True)
+
+    @property
+    def seconds(self) -> float:
+        """Time that it has taken so far."""
+        return time.monotonic() - self._began
+
+    def beat(self) -> None:
+        """Print how long it has taken, as long as it lasts."""
+        note = f", {self.note}" if self.note else ""
+        tqdm.write(f"{self._doing}{note}, {self.seconds:.0f} s so far")  # above a bar, if any
+        sys.stdout.flush()
+
+    def end(self) -> None:
+        """Print how long it took."""
+        if not self._quiet or self.seconds >= LINE_EVERY:
+            print(f"{self._doing}: {self.seconds:.1f} s", flush=True)
+
+
+@contextlib.contextmanager
+def stage(doing: str, *, quiet: bool = False) -> Iterator[Stage]:
+    """Say how long a part of the work takes: a line at its end, one every few seconds until then.
+
+    Args:
+      doing: what, as a line begins with it.
+      quiet: say nothing of what takes less than `LINE_EVERY` seconds.
+
+    Example:
+      >>> with stage("drawing"):  # doctest: +SKIP
+      ...     build(workdir)
+      drawing: 7.5 s
+    """
+    shown = Stage(doing, quiet=quiet)
+    with Heartbeat(shown.beat):
+        yield shown
+    shown.end()
 
 
 def time_left(done: int, left: int, *, seconds: float) -> str:

@@ -122,6 +122,16 @@ def activity(
     }
 
 
+def confusions(rng: np.random.Generator, error: float, classes: int = 10) -> np.ndarray:
+    """Of 100 test images of each class, `error` percent of all taken for the next two classes."""
+    truth = np.repeat(np.arange(classes), 100)
+    wrong = rng.choice(len(truth), round(error / 100 * len(truth)), replace=False)
+    taken = truth.copy()
+    taken[wrong] = (truth[wrong] + rng.integers(1, 3, len(wrong))) % classes
+    found, counts = np.unique(np.stack([truth, taken], axis=1), axis=0, return_counts=True)
+    return np.column_stack([found, counts]).astype(np.int32)
+
+
 def _write_run(
     workdir: Path, fake: Fake, evaluations: int, filters: tuple[int, ...], *, universality: bool
 ) -> RunResult:
@@ -168,6 +178,7 @@ def _write_run(
             name: np.where(inactive[name], 0.0, 100 * rng.beta(1.2 + 0.1 * n / 16, 1.0, n))
             for name, n in zip(names, filters, strict=True)
         } if universality else {},
+        confusion=confusions(rng, float(error[-1])),
     ))  # fmt: skip
     pruned = _pruned(inactive, filters, float(error[-1]))
     write_pruned(folder / "pruned.json", pruned)

@@ -15,12 +15,16 @@ import numpy as np
 import pytest
 
 from sparsity_jax import report
+from sparsity_jax.config import default_config
+from sparsity_jax.config.sweep import expand
 from sparsity_jax.errors import UserError
 from sparsity_jax.report import loading as workdir
 from sparsity_jax.report.figures.registry import DRAWINGS
-from sparsity_jax.report.page import page, sections
+from sparsity_jax.report.page import page, runs, sections
 from sparsity_jax.report.page import slider as evolution
 from sparsity_jax.storage import completion as completion
+from sparsity_jax.storage.config_record import ConfigRecord, write_record
+from sparsity_jax.storage.results import RunResult, write_results
 
 SCRIPT = "<script>alert(1)</script>"
 VOID = {"meta", "link", "input", "img", "source", "br", "wbr"}
@@ -66,7 +70,7 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_figure_is_on_disk_and_on_the_page(built: Path) -> None:
     records = workdir.load(built)
     names = {drawing.name for drawing in DRAWINGS if drawing.applies(records)}
-    assert len(names) == 12
+    assert len(names) == 13
     assert {path.stem for path in (built / "figures").glob("*.png")} == names
     assert {path.stem for path in (built / "figures").glob("*.pdf")} == names
     elements = outline((built / "report.html").read_text()).elements
@@ -107,6 +111,33 @@ def test_badges_tell_length_and_seeds(tmp_path: Path, without_figures: None) -> 
     assert sections.badges(workdir.load(tmp_path)) == ["6,000 steps", "2 seeds each"]
     text = report.build(tmp_path).read_text()
     assert "<li>2 seeds each</li>" in text
+
+
+def test_every_run_has_a_card_with_command_time_and_machine(
+    tmp_path: Path, without_figures: None
+) -> None:
+    config = default_config()
+    config.sweep = ({"optimizer": "adam"}, {"optimizer": "sgd"})
+    names = [run.name for run in expand(config)]
+    command = "python -m sparsity_jax.main --config=mine.py --workdir=here"
+    record = ConfigRecord(config.to_dict(), tuple(names), command=command)
+    write_record(tmp_path, record)
+    rows = [
+        RunResult(name, "renderings", "BasicNet", name[:4], "l2", 1e-4, 40, seconds=200.0)
+        for name in names
+    ]
+    write_results(tmp_path / "results.csv", rows)
+    told = completion.RunRecord(rows[0], machine=f"2 × {SCRIPT}")
+    completion.write_run_record(tmp_path / "runs" / names[0], told, of="x")
+    first, second = runs.cards(workdir.load(tmp_path))
+    assert (dict(first.facts)["machine"], dict(second.facts).get("machine")) == (told.machine, None)
+    assert dict(first.facts)["training time"] == "3 min 20 s"
+    assert first.command.endswith(f"--workdir=runs/{names[0]}")
+    assert '\'--config.sweep={"optimizer": "sgd"}\'' in second.command
+    text = report.build(tmp_path).read_text()
+    outline(text)
+    assert text.count('class="copy"') == 3  # of the two runs, and of the grid
+    assert SCRIPT not in text
 
 
 def test_building_twice_gives_the_same_bytes(built: Path, without_figures: None) -> None:
@@ -203,7 +234,7 @@ def test_hostile_names_do_not_break_figures(tmp_path: Path) -> None:
     report.build(tmp_path)
     records = workdir.load(tmp_path)
     expected = {drawing.name for drawing in DRAWINGS if drawing.applies(records)}
-    assert len(expected) == 11
+    assert len(expected) == 12
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == expected
 
 

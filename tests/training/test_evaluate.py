@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsity_jax.models import Conv, ConvNet, Plan
-from sparsity_jax.training import evaluate
+from sparsity_jax.training.evaluate import confusion, evaluate
 
 PLAN = Plan("tiny", (Conv(4),), (6, 6, 1), "global", (), 8)
 RNG = np.random.default_rng(0)
@@ -46,3 +46,26 @@ def test_a_network_of_nans_or_of_equal_logits_is_always_wrong():
     for value in (np.nan, 0.0):
         broken = jax.tree.map(lambda leaf, value=value: jnp.full_like(leaf, value), VARIABLES)
         assert evaluate(PLAN, broken, IMAGES, LABELS, **SCALE).error == 100
+
+
+@given(count=st.integers(1, 37))
+@settings(max_examples=6, deadline=None)
+def test_confusions_are_counted_by_the_definition(count):
+    images, labels = IMAGES[:count], LABELS[:count]
+    x = (images / 255.0 - 0.5) / 0.25
+    taken = np.argmax(ConvNet(PLAN).apply(VARIABLES, jnp.float32(x)), axis=1)
+    found = confusion(PLAN, VARIABLES, images, labels, **SCALE)
+    matrix = np.zeros((8, 8), int)
+    np.add.at(matrix, (labels, taken), 1)
+    again = np.zeros((8, 8), int)
+    again[found[:, 0], found[:, 1]] = found[:, 2]
+    np.testing.assert_array_equal(again, matrix)
+    assert (found[:, 2] > 0).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_what_is_wrong_is_also_confused(value):
+    broken = jax.tree.map(lambda leaf: jnp.full_like(leaf, value), VARIABLES)
+    found = confusion(PLAN, broken, IMAGES, LABELS, **SCALE)
+    assert found[:, 2].sum() == 37
+    assert (found[:, 0] != found[:, 1]).all()

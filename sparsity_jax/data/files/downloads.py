@@ -8,15 +8,13 @@ import hashlib
 import http.client
 import logging
 import secrets
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from sparsity_jax.data.files.cache import check_writable
+from sparsity_jax.data.progress import Bar
 from sparsity_jax.errors import UserError
 
 _CHUNK = 2**20
@@ -124,17 +122,9 @@ def _download(archive: Archive, path: Path, manual_dir: Path, progress: bool) ->
 def _stream(url: str, part: Path, progress: bool) -> str:
     """Copy a URL to a file and return the MD5 of what came."""
     digest = hashlib.md5(usedforsecurity=False)
-    if progress and not sys.stderr.isatty():
-        print(f"downloading {url}", file=sys.stderr, flush=True)  # where tqdm stays silent
     with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, part.open("xb") as file:
         total = int(response.headers.get("Content-Length") or 0) or None
-        with tqdm(
-            desc=f"downloading {Path(url).name}",
-            total=total,
-            unit="B",
-            unit_scale=True,
-            disable=None if progress else True,
-        ) as bar:
+        with Bar(f"downloading {url}", total=total, unit="B", shown=progress) as bar:
             while chunk := response.read(_CHUNK):
                 file.write(chunk)
                 digest.update(chunk)
@@ -147,17 +137,9 @@ def _md5(path: Path, progress: bool) -> str:
     try:
         size = path.stat().st_size
         shown = progress and size >= _LONG
-        if shown and not sys.stderr.isatty():
-            print(f"checking {path.name}", file=sys.stderr, flush=True)  # where tqdm stays silent
         with (
             path.open("rb") as file,
-            tqdm(
-                desc=f"checking {path.name}",
-                total=size,
-                unit="B",
-                unit_scale=True,
-                disable=None if shown else True,
-            ) as bar,
+            Bar(f"checking {path.name}", total=size, unit="B", shown=shown) as bar,
         ):
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.data.files.cache import check_writable, read_cache, write_cache
+from sparsity_jax.data.progress import Bar
 from sparsity_jax.data.renderings.camera import camera, sample_view
 from sparsity_jax.data.renderings.clutter import DRAWS, clutter
 from sparsity_jax.data.renderings.meshes import CLASS_NAMES, make_mesh
@@ -93,12 +93,8 @@ def load(
         if (cached := read_cache(path)) is not None:
             return cached
         check_writable(path.parent)
-    with tqdm(
-        total=train_views + test_views,
-        unit=" views",
-        desc=f"rendering {background}",
-        disable=None if progress else True,
-    ) as bar:
+    views = train_views + test_views
+    with Bar(f"rendering {background}", total=views, unit="view", shown=progress) as bar:
         train, test = (render(recipe, bar=bar) for recipe in recipes)
     names = CLASS_NAMES[:classes]
     dataset = Dataset("renderings", *train, *test, names, f"bg={background}")

@@ -6,19 +6,18 @@ import itertools
 import logging
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.data.files.archives import File, read_archive, read_folder
 from sparsity_jax.data.files.as_seen import Seen, scaled_to_bytes, see
 from sparsity_jax.data.files.cache import check_writable, read_cache, write_cache
 from sparsity_jax.data.files.decode import WAY_OUT, in_threads
+from sparsity_jax.data.progress import Bar
 from sparsity_jax.data.sources import folder_layout, folder_remarks
 from sparsity_jax.data.sources.folder_layout import SPLITS, Place
 from sparsity_jax.data.sources.image_container import Container, Options, inspect
@@ -124,16 +123,7 @@ def decode(container: Container, options: Options) -> Dataset:
 def _read(container: Container, options: Options, names: list[str]) -> dict[str, Seen | ValueError]:
     """Every image by name, in the order it is stored; `names` then are those of all files."""
     path, layout = container.path, container.layout
-    label = f"decoding {path.name} once"
-    if options.progress and not sys.stderr.isatty():
-        print(label, file=sys.stderr, flush=True)  # where tqdm stays silent
-    bar = tqdm(
-        desc=label,
-        total=container.total,
-        unit="B",
-        unit_scale=True,
-        disable=None if options.progress else True,
-    )
+    bar = Bar(f"decoding {path.name} once", total=container.total, unit="B", shown=options.progress)
     pictures: dict[str, Seen | ValueError] = {}
     held, first = 0, ("", "")
     with bar:
@@ -148,7 +138,7 @@ def _read(container: Container, options: Options, names: list[str]) -> dict[str,
             if held > MAX_TOTAL_BYTES:
                 raise UserError(f"{path} exceeds {MAX_TOTAL_BYTES >> 30} GiB when decoded")
             pictures[file.name] = picture
-            bar.update(file.done - bar.n)
+            bar.update(file.done - bar.done)
     return pictures
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.data.files.cache import check_writable, read_cache, write_cache
 from sparsity_jax.data.files.decode import GRAY_MODES
+from sparsity_jax.data.progress import still
 from sparsity_jax.data.sources.builders.archive_builder import ArchiveBuilder
 from sparsity_jax.data.sources.builders.cifar import Cifar10, Cifar100
 from sparsity_jax.data.sources.builders.imagenet import Imagenet2012
@@ -103,9 +104,14 @@ def prepare(
         skip_unreadable=skip_unreadable,
         progress=progress,
     )
+
+    def doing() -> str:
+        count = builder.images_read  # before the first, a download speaks for itself
+        return f"preparing {name}, {count:,} images read" if count else ""
+
     quiet = contextlib.redirect_stdout(io.StringIO())  # TFDS announces what it does in colour
     try:
-        with quiet, plain_spill_files():
+        with quiet, plain_spill_files(), still(doing, shown=progress and not sys.stderr.isatty()):
             builder.download_and_prepare(download_dir=data_dir / "downloads")
     except (OSError, RuntimeError) as error:  # array_record has no type of its own for a full disk
         reason = str(error).split("\n", 1)[0]

@@ -1,17 +1,16 @@
 """Streams of prepared TFDS sets: records by index, decoded one by one where asked for."""
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from sparsity_jax.data.dataset import histograms, moments_of
 from sparsity_jax.data.files.cache import check_writable, replacing
 from sparsity_jax.data.files.decode import decode
+from sparsity_jax.data.progress import Bar
 from sparsity_jax.data.stream import RandomAccessSource, Stream, default_workers, read
 from sparsity_jax.errors import UserError
 
@@ -161,10 +160,7 @@ def _kept(cache: Path, make: Callable[[], Sequence[np.ndarray]]) -> list[list[fl
 
 
 def _counted(train: RandomAccessSource, workers: int, progress: bool) -> np.ndarray:
-    label = "normalisation constants, once"
-    if progress and not sys.stderr.isatty():
-        print(label, file=sys.stderr, flush=True)  # where tqdm stays silent
-    bar = tqdm(desc=label, total=len(train), unit="image", disable=None if progress else True)
+    bar = Bar("normalisation constants, once", total=len(train), unit="image", shown=progress)
     total = np.int64(0)
     with bar:
         batches = read(train, np.arange(len(train)), batch_size=_BATCH, workers=workers)

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from sparsity_jax.report.aggregate import panel_labels
 from sparsity_jax.report.figures import style
-from sparsity_jax.report.figures.filters import layer_colors, mark_cuts
+from sparsity_jax.report.figures.filters import layer_looks, mark_cuts
 from sparsity_jax.report.figures.gamma_beta import ridge_runs
 from sparsity_jax.report.loading import Records
 from sparsity_jax.sparsity.balance import first_below, pull_ratio, ratio_at_death
@@ -44,14 +44,14 @@ def _deaths(measure: Measurements) -> int:
 def firing_rate(records: Records, *, theme: style.Theme = style.LIGHT) -> Figure:
     """Share of training images on which a layer's filters fire, over steps, a panel per run."""
     runs, labels = watched_runs(records), panel_labels(records.rows)
-    colors = layer_colors([records.measures[run] for run in runs], theme)
+    looks = layer_looks([records.measures[run] for run in runs], theme)
     figure = style.figure(style.PAGE, 2.9)
     panels = figure.subplots(1, len(runs), squeeze=False, sharey=True, sharex=True)[0]
     for axes, run in zip(panels, runs, strict=True):
         measure = records.measures[run]
         for name, fired in measure.fired.items():
             shares = 100 * np.nan_to_num(fired).mean(axis=1)  # what was cut fires no more
-            axes.plot(measure.step, shares, color=colors[name], linewidth=1.4)
+            axes.plot(measure.step, shares, linewidth=1.4, **looks[name])
         mark_cuts(axes, measure, theme)
         axes.set_xlabel("step")
         axes.locator_params(axis="x", nbins=3)
@@ -59,7 +59,7 @@ def firing_rate(records: Records, *, theme: style.Theme = style.LIGHT) -> Figure
         style.panel_title(axes, labels[run], f"{100 * last.mean():.0f} % in the end")
     panels[0].set_ylabel("images that a filter\nfires on (%, mean)")
     panels[0].set_ylim(0, 102)
-    handles = [Line2D([], [], color=tone, label=name) for name, tone in colors.items()]
+    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(8, len(handles)))
     return figure
 

@@ -21,6 +21,12 @@ from sparsity_jax.report.figures import (
     universality,
     universality_by_batch,
 )
+from sparsity_jax.report.figures.confusions import (
+    confusions,
+    error_by_class,
+    few_classes,
+    many_classes,
+)
 from sparsity_jax.report.figures.curves import training_curves
 from sparsity_jax.report.figures.filters import alive_runs, filters_alive
 from sparsity_jax.report.figures.final_norms import gamma_beta_final
@@ -158,6 +164,25 @@ DRAWINGS = (
         "Dotted vertical lines: the learning rate drops.",
         training_curves,
         lambda records: bool(records.curves),
+    ),
+    Drawing(
+        "confusions",
+        "Which classes are taken for which",
+        "A row per class, a column per class that its test images were taken for; numbers are of "
+        "images, all seeds together. Bold: right answers. Colour: wrong ones in percent of the "
+        "class.",
+        confusions,
+        lambda records: bool(few_classes(records)),
+        lambda records: sum(len(each.group.finished) for each in few_classes(records)),
+    ),
+    Drawing(
+        "error_by_class",
+        "Test error by class",
+        "Each line: the classes of one group of runs, from the hardest to the easiest, all seeds "
+        "together. Horizontal: their mean.",
+        error_by_class,
+        lambda records: bool(many_classes(records)),
+        lambda records: sum(len(each.group.finished) for each in many_classes(records)),
     ),
     Drawing(
         "filters_kept",

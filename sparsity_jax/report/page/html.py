@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jinja2
@@ -15,6 +16,23 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
     finalize=lambda value: "" if value is None else value,
 )
+
+
+def unbroken(text: str) -> Markup:
+    """Text in which a line never ends inside a number such as 1e-3.
+
+    Example:
+      >>> unbroken("<b> 1e-3")
+      Markup('&lt;b&gt; <span class="whole">1e-3</span>')
+    """
+    parts = re.split(r"(\d+e-\d+)", text)
+    return Markup("").join(
+        Markup('<span class="whole">{}</span>').format(part) if i % 2 else part
+        for i, part in enumerate(parts)
+    )
+
+
+_TEMPLATES.filters["unbroken"] = unbroken
 
 
 def render(template: str, **values: Any) -> Markup:

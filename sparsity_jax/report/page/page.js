@@ -1,5 +1,5 @@
 "use strict";
-// Sorting and filtering of every table, and the slider over gamma and beta. Text only ever reaches
+// Sorting and filtering of every table, copying, and the slider over gamma and beta. Text only ever reaches
 // the page through textContent, so no name can become markup.
 (() => {
   const $ = (id) => document.getElementById(id);
@@ -52,6 +52,24 @@
   // Figures: a tap makes one larger than a phone's screen, to be moved about; another undoes it.
   for (const picture of document.querySelectorAll("picture")) {
     picture.addEventListener("click", () => picture.classList.toggle("large"));
+  }
+
+  // Commands: a button copies one; where the browser forbids that, the command is selected.
+  for (const button of document.querySelectorAll("button.copy")) {
+    const code = button.parentElement.querySelector("code");
+    const say = (text) => {
+      button.textContent = text;
+      setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    };
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(code.textContent);
+        say("Copied");
+      } catch {
+        getSelection().selectAllChildren(code);
+        say("Selected");
+      }
+    });
   }
 
   // The slider.

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from sparsity_jax.report.figures.registry import Rendered
 from sparsity_jax.report.loading import Records
-from sparsity_jax.report.page import gains, paper, sections, slider
+from sparsity_jax.report.page import classes, gains, paper, runs, sections, slider
 from sparsity_jax.report.page.html import render
 from sparsity_jax.report.paper.sensitivity import sensitivity_table
 
@@ -28,12 +28,14 @@ SECTIONS = {
     "pruning": ("Before and after pruning", "pruning"),
     "gains": ("What it buys", "gains"),
     "layers": ("Sparsity by layer", "layers"),
+    "classes": ("Errors by class", "class_errors", "confused"),
     "sensitivity": ("Other thresholds", "sensitivity"),
     "deaths": ("When filters died", "deaths"),
     "evolution": ("Gamma and beta", "slider"),
     "paper": ("Beside the paper", "claims", "comparison", "own_tables"),
     "figures": ("Figures", "figures"),
     "images": ("Data", "data_sets"),
+    "runs": ("Runs, one by one", "cards"),
     "again": ("Run it again",),
 }
 
@@ -68,6 +70,8 @@ def _content(records: Records, rendered: Sequence[Rendered], *, slider: bool) ->
         "gains": gains.gains_table(records),
         "gains_said": gains.said(records),
         "layers": sections.layer_table(records),
+        "class_errors": classes.class_table(records),
+        "confused": classes.confused_table(records),
         "deaths": sections.deaths(records),
         "balances": sections.balances(records),
         "slider": slider,
@@ -77,6 +81,7 @@ def _content(records: Records, rendered: Sequence[Rendered], *, slider: bool) ->
         "sensitivity": sensitivity_table(records),
         "figures": sections.figures(rendered),
         "data_sets": sections.data(records),
+        "cards": runs.cards(records),
         "again": sections.again(records),
     }
 

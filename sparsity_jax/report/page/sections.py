@@ -121,16 +121,21 @@ def _heat(value: Spread) -> Cell:
 
 
 def pruning_table(records: Records) -> Table:
-    """Filters, weights, multiply-adds and errors before and after pruning, a line per run."""
-    labels = run_labels(records.rows)
-    return Table(
-        PRUNING,
-        tuple(
-            (Cell(labels[row.run], help=row.run), *_pruning_cells(records.pruned[row.run]))
-            for row in records.rows
-            if row.run in records.pruned
-        ),
+    """Filters, weights, multiply-adds and errors before and after pruning, a line per run.
+
+    Multiply-adds are left out where the table of gains has them for every run.
+    """
+    labels, runs = (
+        run_labels(records.rows),
+        [r.run for r in records.rows if r.run in records.pruned],
     )
+    twice = all(records.pruned[run].latency for run in runs)
+    shown = [i for i, column in enumerate(PRUNING) if not (twice and column.title == "MACs")]
+    lines = []
+    for run in runs:
+        cells = (Cell(labels[run], help=run), *_pruning_cells(records.pruned[run]))
+        lines.append(tuple(cells[i] for i in shown))
+    return Table(tuple(PRUNING[i] for i in shown), tuple(lines))
 
 
 def _pruning_cells(pruned: PrunedRecord) -> list[Cell]:

@@ -146,7 +146,7 @@ def test_on_a_phone_every_value_has_its_title_and_a_figure_grows_at_a_tap(
     browser: Any, built: Path
 ) -> None:
     page, said = _open(browser, built, viewport={"width": 390, "height": 844})
-    for table in ("pruning", "gains"):
+    for table in ("pruning", "gains", "classes", "confused"):
         cells = page.locator(f"table.{table} tbody tr").first.locator("td")
         titles = page.locator(f"table.{table} thead th").all_text_contents()[1:]
         labels = [
@@ -161,6 +161,30 @@ def test_on_a_phone_every_value_has_its_title_and_a_figure_grows_at_a_tap(
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     picture.click()
     assert picture.locator("img").bounding_box()["width"] == before
+    page.close()
+    assert said == []
+
+
+def test_a_command_is_copied(browser: Any, built: Path) -> None:
+    page, said = _open(browser, built)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    button = page.locator("#again button.copy")
+    button.click()
+    sync_api.expect(button).to_have_text("Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == "python -m sparsity_jax.main --config=configs/quickstart.py"
+    page.close()
+    assert said == []
+
+
+def test_every_card_opens_and_fits_a_phone(browser: Any, built: Path) -> None:
+    page, said = _open(browser, built, viewport={"width": 390, "height": 844})
+    cards = page.locator("#runs details.card").all()
+    assert len(cards) == len(fake_workdir.QUICKSTART)
+    for card in cards:
+        card.locator("summary").click()
+        assert card.locator("dd").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.close()
     assert said == []
 

@@ -1,0 +1,46 @@
+"""Progress off a terminal: a line at the start, then one every few seconds."""
+
+import threading
+
+import pytest
+
+from sparsity_jax.data import progress
+from sparsity_jax.data.progress import Bar, Heartbeat, still
+
+
+@pytest.mark.parametrize(
+    ("unit", "line"), [("B", "copying: 2/4 MB"), ("image", "copying: 2,000,000/4,000,000 images")]
+)
+def test_lines_tell_how_much_is_done(capsys, monkeypatch, unit, line):
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    with Bar("copying", total=4_000_000, unit=unit) as bar:
+        bar.update(2_000_000)
+    assert bar.done == 2_000_000
+    assert capsys.readouterr().err.splitlines() == ["copying", line]
+
+
+def test_what_is_short_is_one_line_and_what_is_hidden_none(capsys):
+    with Bar("copying", total=None, unit="image") as bar:
+        bar.update(1)
+    assert capsys.readouterr().err == "copying\n"
+    with Bar("copying", total=None, unit="image", shown=False) as bar:
+        bar.update(1)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_heart_beats_until_the_work_ends(capsys, monkeypatch):
+    beaten = threading.Event()
+    with Heartbeat(beaten.set, every=0.01):
+        assert beaten.wait(30)
+    threads = threading.active_count()
+    said = threading.Event()
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+
+    def doing() -> str:
+        said.set()
+        return "shuffling"
+
+    with still(doing):
+        assert said.wait(30)
+    assert threading.active_count() == threads
+    assert capsys.readouterr().err.startswith("shuffling, 0 s so far\n")
