@@ -77,7 +77,7 @@ def load(
     if kind == "tfds" and rest:
         from sparsity_jax.data.sources import tfds_arrays
 
-        return tfds_arrays.load_prepared(rest, data_dir=root, skip_unreadable=skip_unreadable)
+        return tfds_arrays.load_prepared(rest, data_dir=root, **common)
     if kind in OFFICIAL or source == "imagenet2012":
         from sparsity_jax.data.sources.official import load_official
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparsity_jax.data import SOURCES, default_data_dir, facts, load
+from sparsity_jax.data import OFFICIAL, SOURCES, default_data_dir, facts, load
 from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.errors import UserError
 
@@ -35,11 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         if options.command == "check":
             return _check(options)
-        dataset = _load(options)
         if options.command == "show":
+            dataset = _load(options)
             print(summary(dataset))
             print(f"contact sheet: {_write_sheet(dataset, options.out)}")
         else:
+            dataset = _prepared(options)
             print(f"{dataset.name} is ready: {_size(dataset)}")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -84,6 +85,22 @@ def _load(options: argparse.Namespace) -> Dataset:
         skip_unreadable=options.skip_unreadable,
         resize=options.resize,
         test_fraction=options.test_fraction,
+    )
+
+
+def _prepared(options: argparse.Namespace) -> Dataset:
+    """The set once it is prepared; official ones are not held in memory for that."""
+    if options.source.partition(":")[0] not in OFFICIAL or options.resize or options.test_fraction:
+        return _load(options)
+    from sparsity_jax.data.sources.official import load_official  # slow to import
+
+    return load_official(
+        options.source,
+        data_dir=options.data_dir or default_data_dir(),
+        manual_dir=options.manual_dir,
+        allow_unverified=options.allow_unverified,
+        skip_unreadable=options.skip_unreadable,
+        pixels=False,
     )
 
 

@@ -4,26 +4,31 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import secrets
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from sparsity_jax.data.dataset import Dataset
+from sparsity_jax.data.files.stored_array import CHUNK_BYTES, PixelFile, StoredArray
+from sparsity_jax.data.progress import still
 from sparsity_jax.errors import UserError
 
 _FORMAT = 2  # raise it when the layout of the file changes: older files are then built again
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 _log = logging.getLogger(__name__)
 
+Stored = np.ndarray | PixelFile | StoredArray  # in memory, in a file that grows, in a cache
 
-def read_cache(path: Path) -> Dataset | None:
+
+def read_cache(path: Path, *, pixels: bool = True) -> Dataset | None:
     """Read a data set written by `write_cache`, if it is there and undamaged.
 
     A file that was cut off, altered, written in another format or under another name is named in
@@ -32,6 +37,7 @@ def read_cache(path: Path) -> Dataset | None:
 
     Args:
         path: the file.
+        pixels: False: verify them, but do not hold them; the images are `without_pixels` then.
 
     Returns:
         The data set, or None when there is no file or it cannot be trusted.
@@ -43,13 +49,17 @@ def read_cache(path: Path) -> Dataset | None:
     if not path.exists():
         return None
     try:
-        with path.open("rb") as file, _opened(file) as stored:
+        reading = still(lambda: f"reading {path.name}")
+        with path.open("rb") as file, reading, _opened(file) as stored:
             header = json.loads(stored["header"].tobytes())
-            arrays = {name: stored[name] for name in _ARRAYS}
-        if header["format"] != _FORMAT:
-            raise ValueError(f"format {header['format']}, this version reads {_FORMAT}")
-        if header["digest"] != _digest(header["about"], arrays):
-            raise ValueError("its contents do not match their digest")
+            parts = {name: StoredArray.of(stored, name) for name in _ARRAYS}
+            kept = {name: pixels or name.endswith("labels") for name in _ARRAYS}
+            arrays: dict[str, Any] = {n: p.load() if kept[n] else p for n, p in parts.items()}
+            if header["format"] != _FORMAT:
+                raise ValueError(f"format {header['format']}, this version reads {_FORMAT}")
+            if header["digest"] != _digest(header["about"], arrays):
+                raise ValueError("its contents do not match their digest")
+        arrays = {n: a if kept[n] else without_pixels(a.shape) for n, a in arrays.items()}
         file_name, name, variant, class_names, mean, std = json.loads(header["about"])
         if file_name != path.name:
             raise ValueError(f"it was written as {file_name}")
@@ -80,20 +90,67 @@ def write_cache(path: Path, dataset: Dataset) -> None:
     Raises:
         UserError: the folder cannot be written or the disk is full; nothing is left behind.
     """
+    write_parts(path, dataset, {name: getattr(dataset, name) for name in _ARRAYS})
+
+
+def write_parts(path: Path, dataset: Dataset, arrays: Mapping[str, Stored]) -> None:
+    """Write a data set whose pixels may be in files, as `write_cache` does.
+
+    Args:
+        path: as for `write_cache`.
+        dataset: its names and normalisation constants.
+        arrays: `train_images`, `train_labels`, `test_images`, `test_labels`.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full; nothing is left behind.
+    """
     names = [path.name, dataset.name, dataset.variant, list(dataset.class_names)]
     about = json.dumps([*names, dataset.mean.tolist(), dataset.std.tolist()])
-    arrays = {name: getattr(dataset, name) for name in _ARRAYS}
-    header = {"format": _FORMAT, "about": about, "digest": _digest(about, arrays)}
-    packed = np.frombuffer(json.dumps(header).encode(), np.uint8)
     check_writable(path.parent)
+    with explained(path, sum(math.prod(array.shape) for array in arrays.values())):
+        header = {"format": _FORMAT, "about": about, "digest": _digest(about, arrays)}
+        packed = np.frombuffer(json.dumps(header).encode(), np.uint8)
+        with replacing(path) as file, zipfile.ZipFile(file, "w") as stored:
+            for name, array in {"header": packed, **arrays}.items():
+                with stored.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    layout = {"descr": array.dtype.str, "fortran_order": False}
+                    np.lib.format.write_array_header_1_0(member, {**layout, "shape": array.shape})
+                    for chunk in _chunks(array):
+                        member.write(chunk)
+
+
+@contextlib.contextmanager
+def explained(path: Path, size: int) -> Iterator[None]:
+    """Within it, a disk that cannot take a cache of so many bytes is a UserError."""
     try:
-        with replacing(path) as file:
-            np.savez(file, header=packed, **arrays)
+        yield
     except OSError as error:
         raise UserError(
             f"cannot write cache {path}: {error.strerror or error}; name a folder with at least"
-            f" {_megabytes(arrays)} MB free (data_dir, or the variable SPARSITY_JAX_DATA)"
+            f" {1 + size // 2**20} MB free (data_dir, or the variable SPARSITY_JAX_DATA)"
         ) from error
+
+
+def just_written(path: Path, *, pixels: bool = True) -> Dataset:
+    """Read a data set that this process has just written, as `read_cache`.
+
+    Raises:
+        UserError: it cannot be read back: the disk lost or changed it.
+    """
+    dataset = read_cache(path, pixels=pixels)
+    if dataset is None:
+        raise UserError(f"{path} is not what was written there; the disk may be failing")
+    return dataset
+
+
+def without_pixels(shape: tuple[int, ...]) -> np.ndarray:
+    """Images of a shape, all of them zero, that take no memory.
+
+    Example:
+        >>> without_pixels((100_000, 64, 64, 3)).strides
+        (0, 0, 0, 0)
+    """
+    return np.broadcast_to(np.uint8(0), shape)
 
 
 @contextlib.contextmanager
@@ -145,15 +202,22 @@ def _opened(file: IO[bytes]) -> NpzFile:
     return NpzFile(file, allow_pickle=False)
 
 
-def _digest(about: str, arrays: dict[str, np.ndarray]) -> str:
+def _digest(about: str, arrays: Mapping[str, Stored]) -> str:
     """BLAKE2 over the names, types, shapes and bytes of everything stored."""
     digest = hashlib.blake2b(about.encode(), digest_size=16)
     for name in _ARRAYS:
-        array = np.ascontiguousarray(arrays[name])
+        array = arrays[name]
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
+        for chunk in _chunks(array):
+            digest.update(chunk)
     return digest.hexdigest()
 
 
-def _megabytes(arrays: dict[str, np.ndarray]) -> int:
-    return 1 + sum(array.nbytes for array in arrays.values()) // 2**20
+def _chunks(array: Stored) -> Iterator[bytes | memoryview]:
+    """The bytes of an array in order."""
+    if not isinstance(array, np.ndarray):
+        yield from array.chunks()
+        return
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    for start in range(0, len(flat), CHUNK_BYTES):
+        yield flat[start : start + CHUNK_BYTES].data

@@ -1,7 +1,6 @@
 """The paper's public data sets: downloaded, prepared with TFDS, decoded, each step once."""
 
 import contextlib
-import dataclasses
 import io
 import sys
 from itertools import repeat
@@ -11,7 +10,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from sparsity_jax.data.dataset import Dataset
-from sparsity_jax.data.files.cache import check_writable, read_cache, write_cache
+from sparsity_jax.data.files.cache import check_writable, just_written, read_cache
 from sparsity_jax.data.files.decode import GRAY_MODES
 from sparsity_jax.data.progress import still
 from sparsity_jax.data.sources.builders.archive_builder import ArchiveBuilder
@@ -20,7 +19,7 @@ from sparsity_jax.data.sources.builders.imagenet import Imagenet2012
 from sparsity_jax.data.sources.builders.objectnet3d import Objectnet3d
 from sparsity_jax.data.sources.builders.spill import plain_spill_files
 from sparsity_jax.data.sources.builders.tiny_imagenet import TinyImagenet
-from sparsity_jax.data.sources.tfds_arrays import PUBLISHED_NAMES, to_arrays
+from sparsity_jax.data.sources.tfds_arrays import PUBLISHED_NAMES, store_arrays
 from sparsity_jax.data.sources.tfds_records import EncodedSplit
 from sparsity_jax.errors import UserError
 
@@ -41,6 +40,7 @@ def load_official(
     allow_unverified: bool = False,
     skip_unreadable: bool = False,
     progress: bool = True,
+    pixels: bool = True,
 ) -> Dataset:
     """Load one of the paper's data sets, downloading and preparing it on first use.
 
@@ -52,6 +52,7 @@ def load_official(
         allow_unverified: use that archive whatever its checksum.
         skip_unreadable: leave out images that cannot be decoded, counted in a warning.
         progress: show bars.
+        pixels: False: only make sure that it is there; the images are `cache.without_pixels` then.
 
     Returns:
         The set under the name the paper uses, images in official order.
@@ -64,7 +65,7 @@ def load_official(
         raise UserError(f"{name} does not fit in memory: it streams, see `data.open_source`")
     version = str(BUILDERS[name].VERSION)
     cache = data_dir / "arrays" / f"{'-'.join(filter(None, (name, config, version)))}.npz"
-    if (dataset := read_cache(cache)) is not None:
+    if (dataset := read_cache(cache, pixels=pixels)) is not None:
         return dataset
     builder = prepare(
         spec,
@@ -74,10 +75,15 @@ def load_official(
         skip_unreadable=skip_unreadable,
         progress=progress,
     )
-    dataset = to_arrays(builder, name=PUBLISHED_NAMES[name], skip_unreadable=skip_unreadable)
-    dataset = dataclasses.replace(dataset, variant=f"bg={config}" if config else "")
-    write_cache(cache, dataset)
-    return dataset
+    store_arrays(
+        builder,
+        cache,
+        name=PUBLISHED_NAMES[name],
+        variant=f"bg={config}" if config else "",
+        skip_unreadable=skip_unreadable,
+        progress=progress,
+    )
+    return just_written(cache, pixels=pixels)
 
 
 def prepare(

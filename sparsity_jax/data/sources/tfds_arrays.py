@@ -1,20 +1,30 @@
-"""Prepared TFDS sets as arrays: found on disk, decoded once, sorted by id."""
+"""Prepared TFDS sets as arrays: found on disk, decoded once to a cache, sorted by id."""
 
+import contextlib
 import hashlib
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from sparsity_jax.data.dataset import Dataset
+from sparsity_jax.data.dataset import Dataset, moments_of
 from sparsity_jax.data.files.archives import File
-from sparsity_jax.data.files.cache import check_writable, read_cache, write_cache
+from sparsity_jax.data.files.cache import (
+    check_writable,
+    explained,
+    just_written,
+    read_cache,
+    without_pixels,
+    write_parts,
+)
 from sparsity_jax.data.files.decode import decode_files, warn_of_skipped
+from sparsity_jax.data.files.stored_array import PixelFile
+from sparsity_jax.data.progress import Bar
 from sparsity_jax.data.sources.tfds_records import EncodedSplit
 from sparsity_jax.errors import UserError
 
@@ -27,7 +37,9 @@ PUBLISHED_NAMES = {
 _CHUNK = 1000  # examples read at a time
 
 
-def load_prepared(spec: str, *, data_dir: Path, skip_unreadable: bool = False) -> Dataset:
+def load_prepared(
+    spec: str, *, data_dir: Path, skip_unreadable: bool = False, progress: bool = True
+) -> Dataset:
     """Load any image classification set that TFDS has prepared as `array_record`.
 
     Args:
@@ -35,6 +47,7 @@ def load_prepared(spec: str, *, data_dir: Path, skip_unreadable: bool = False) -
         data_dir: searched first, then `data_dir`/tfds, TFDS_DATA_DIR and ~/tensorflow_datasets.
         skip_unreadable: leave out images that cannot be decoded, and say in a warning how many;
             the cached set is then used with or without this option.
+        progress: show bars.
 
     Raises:
         UserError: not found, in another format, without images and labels, or of mixed sizes.
@@ -44,14 +57,14 @@ def load_prepared(spec: str, *, data_dir: Path, skip_unreadable: bool = False) -
     cache = data_dir / "arrays" / f"tfds-{name}-{fingerprint(folder)}.npz"
     if (dataset := read_cache(cache)) is not None:
         return dataset
-    check_writable(cache.parent)
-    dataset = to_arrays(
+    store_arrays(
         tfds.builder_from_directory(folder),
+        cache,
         name=PUBLISHED_NAMES.get(name, name),
         skip_unreadable=skip_unreadable,
+        progress=progress,
     )
-    write_cache(cache, dataset)
-    return dataset
+    return just_written(cache)
 
 
 def find_prepared(spec: str, data_dir: Path) -> Path:
@@ -84,63 +97,110 @@ def decoded_bytes(folder: Path) -> int:
     )
 
 
-def to_arrays(builder: Any, *, name: str, skip_unreadable: bool = False) -> Dataset:
-    """Decode the splits `train` and `test` (else `validation`) of a prepared builder.
+def store_arrays(
+    builder: Any,
+    cache: Path,
+    *,
+    name: str,
+    variant: str = "",
+    skip_unreadable: bool = False,
+    progress: bool = True,
+) -> None:
+    """Decode the splits `train` and `test` (else `validation`) of a prepared builder to a cache.
 
-    Examples are sorted by their feature `id` when they have one.
+    Images are sorted by their feature `id` when they have one. At no time are they in memory: they
+    go to the disk as they are decoded.
 
     Args:
         builder: of a prepared set.
+        cache: the file to write.
         name: what results.csv calls it.
+        variant: what else tells it apart.
         skip_unreadable: leave out images that cannot be decoded, counted in a warning.
+        progress: show bars.
 
     Raises:
         UserError: the set has no such splits, images or labels, an image that cannot be decoded,
-            or does not fit together.
+            or does not fit together; or the disk is full.
     """
     skipped: list[str] | None = [] if skip_unreadable else None
-    splits = {split: EncodedSplit(builder, split) for split in ("train", "test")}
-    arrays: dict[str, Any] = {}
-    for split, encoded in splits.items():
-        read = _read(encoded, split, builder.name, skipped)
-        arrays[f"{split}_images"], arrays[f"{split}_labels"] = read
-    warn_of_skipped(skipped or [], name)
+    check_writable(cache.parent)
+    with contextlib.ExitStack() as opened:
+        arrays: dict[str, Any] = {}
+        for split in ("train", "test"):
+            encoded = EncodedSplit(builder, split)
+            pixels = arrays[f"{split}_images"] = PixelFile(cache.parent)
+            opened.callback(pixels.close)
+            bar = Bar(f"decoding {name}, {split}", total=len(encoded), unit="image", shown=progress)
+            with bar:
+                arrays[f"{split}_labels"] = _decode(encoded, pixels, cache, split, skipped, bar)
+            if not pixels.count:
+                raise UserError(f"{builder.name} has no {split} image that can be read")
+        warn_of_skipped(skipped or [], name)
+        moments = moments_of(arrays["train_images"].histograms)
+        write_parts(cache, _described(arrays, name, variant, encoded.class_names, moments), arrays)
+
+
+def _described(
+    arrays: Mapping[str, Any],
+    name: str,
+    variant: str,
+    class_names: tuple[str, ...],
+    moments: tuple[np.ndarray, np.ndarray],
+) -> Dataset:
+    """The set with shapes in place of pixels, checked as any other."""
+    shapes = {
+        key: without_pixels(array.shape) if key.endswith("images") else array
+        for key, array in arrays.items()
+    }
     try:
-        return Dataset(name=name, class_names=splits["train"].class_names, **arrays)
+        return Dataset(
+            name=name, variant=variant, class_names=class_names, moments=moments, **shapes
+        )
     except ValueError as error:
         raise UserError(f"{name} cannot be trained on: {error}") from error
 
 
-def _read(
-    encoded: EncodedSplit, split: str, name: str, skipped: list[str] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of one split; holds the images twice while it sorts them."""
-    count = len(encoded)
-    labels, ids = np.empty(count, np.int32), list[Any](range(count))
+def _decode(
+    encoded: EncodedSplit,
+    pixels: PixelFile,
+    cache: Path,
+    split: str,
+    skipped: list[str] | None,
+    bar: Bar,
+) -> np.ndarray:
+    """Decode one split in the order of the ids; returns the labels."""
+    kept: list[int] = []
+    order = _order(encoded)
 
     def files() -> Iterator[File]:
-        for start in range(0, count, _CHUNK):
-            rows = range(start, min(start + _CHUNK, count))
-            for row, example in zip(rows, encoded.several(rows), strict=True):
-                labels[row], ids[row] = example.label, example.id
-                yield File(f"{split} image {example.id}", example.image, row)
+        for start in range(0, len(order), _CHUNK):
+            for example in encoded.several(order[start : start + _CHUNK]):
+                yield File(f"{split} image {example.id}", example.image, example.label)
 
-    images: np.ndarray | None = None
-    kept = []
-    for file, pixels in decode_files(files(), skipped=skipped):
-        if images is None:
-            images = np.empty((count, *pixels.shape[:2], encoded.channels), np.uint8)
-        if pixels.shape[:2] != images.shape[1:3] or pixels.shape[-1] not in (1, encoded.channels):
+    for file, image in decode_files(files(), skipped=skipped):
+        first = pixels.image_shape or (*image.shape[:2], encoded.channels)
+        if image.shape[:2] != first[:2] or image.shape[-1] not in (1, encoded.channels):
             raise UserError(
-                f"{name}: images of mixed sizes: {file.name} is {pixels.shape}, the first"
-                f" {images.shape[1:]}; only sets of one size fit in memory as arrays"
+                f"{encoded.name}: images of mixed sizes: {file.name} is {image.shape}, the first"
+                f" {first}; only sets of one size fit in memory as arrays"
             )
-        images[file.done] = pixels  # `done` carries the row; a gray one fills all channels
-        kept.append(file.done)
-    if images is None:
-        raise UserError(f"{name} has no {split} image that can be read")
-    order = sorted(kept, key=ids.__getitem__)
-    return images[order], labels[order]
+        with explained(cache, 2 * len(order) * image.size):
+            pixels.add(np.broadcast_to(image, first))  # a gray one fills all channels
+        kept.append(file.done)  # `done` carries the label
+        bar.update(1)
+    with explained(cache, math.prod(pixels.shape)):
+        pixels.flush()
+    return np.array(kept, np.int32)
+
+
+def _order(encoded: EncodedSplit) -> list[int]:
+    """Numbers in the files of all examples, sorted by their ids."""
+    ids: list[Any] = []
+    for start in range(0, len(encoded), _CHUNK):
+        rows = range(start, min(start + _CHUNK, len(encoded)))
+        ids += [example.id for example in encoded.several(rows)]
+    return sorted(range(len(ids)), key=ids.__getitem__)
 
 
 def _roots(data_dir: Path) -> list[Path]:

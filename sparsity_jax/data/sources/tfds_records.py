@@ -56,6 +56,7 @@ class EncodedSplit:
         features = builder.info.features
         self.channels: int = features[self._image].shape[-1] or 3
         self.class_names: tuple[str, ...] = tuple(features[self._label].names)
+        self.name: str = builder.name
         self._folder = builder.data_path
 
     def __len__(self) -> int:

@@ -3,14 +3,16 @@
 import errno
 import logging
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sparsity_jax.data.dataset import Dataset
+from sparsity_jax.data.dataset import Dataset, histograms
 from sparsity_jax.data.files import cache
 from sparsity_jax.data.files.cache import check_writable, read_cache, write_cache
+from sparsity_jax.data.files.stored_array import PixelFile
 from sparsity_jax.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -150,15 +152,55 @@ def test_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     write_cache(path, DATASET)
     before = path.read_bytes()
 
-    def fail(file, **arrays):
-        file.write(b"half")
+    def fail(member, layout):
+        member.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(np, "savez", fail)
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", fail)
     with pytest.raises(UserError, match="No space left"):
         write_cache(path, DATASET)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["set.npz"]
+
+
+def test_pixels_are_verified_without_being_held(written, tmp_path, caplog):
+    whole, path = written
+    described = read_cache(path, pixels=False)
+    assert described is not None
+    assert described.train_images.shape == DATASET.train_images.shape
+    assert described.test_images.strides == (0, 0, 0, 0)
+    np.testing.assert_array_equal(described.train_labels, DATASET.train_labels)
+    np.testing.assert_array_equal(described.mean, DATASET.mean)
+    flipped = bytearray(whole)
+    flipped[whole.index(DATASET.train_images.tobytes())] ^= 1
+    (tmp_path / "set.npz").write_bytes(flipped)
+    assert read_cache(tmp_path / "set.npz", pixels=False) is None
+    assert_named(tmp_path / "set.npz", caplog)
+
+
+def test_pixels_in_a_file_make_the_same_cache(written, tmp_path):
+    arrays = {name: getattr(DATASET, name) for name in cache._ARRAYS}
+    for name in ("train_images", "test_images"):
+        pixels = arrays[name] = PixelFile(tmp_path)
+        for image in getattr(DATASET, name):
+            pixels.add(image)
+    arrays["train_images"].flush()
+    np.testing.assert_array_equal(
+        arrays["train_images"].histograms, histograms(DATASET.train_images)
+    )
+    cache.write_parts(tmp_path / "set.npz", DATASET, arrays)
+    for name in ("train_images", "test_images"):
+        arrays[name].close()
+    assert same(read_cache(tmp_path / "set.npz"), DATASET)
+    assert [each.name for each in tmp_path.iterdir()] == ["set.npz"]
+
+
+def test_jax_takes_the_arrays_as_they_are(written):
+    dataset = read_cache(written[1])
+    assert dataset is not None
+    placed = jax.device_put(dataset.train_images)
+    same_place = placed.unsafe_buffer_pointer() == dataset.train_images.ctypes.data
+    assert same_place == (jax.default_backend() == "cpu")
 
 
 def test_unwritable_folder_is_named(tmp_path):

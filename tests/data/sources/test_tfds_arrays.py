@@ -108,7 +108,7 @@ def test_second_load_reads_the_cache(root, monkeypatch):
     from sparsity_jax.data.sources import tfds_arrays as prepared
 
     load(":plain", root)
-    monkeypatch.setattr(prepared, "to_arrays", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr(prepared, "store_arrays", lambda *_, **__: pytest.fail("decoded again"))
     np.testing.assert_array_equal(load(":plain", root).train_images, IMAGES[:8])
 
 
