@@ -69,7 +69,7 @@ def inspect(path: Path, options: Options) -> Container:
     names = [*(name for name, _ in listing.files), *listing.folders]
     layout = folder_layout.arrange(names, str(path), options.test_fraction)
     if listing.broken:
-        layout.passed_over["broken links"] += len(listing.broken)
+        layout.passed_over["linked to nothing"] += len(listing.broken)
     found = [(name, status) for name, status in listing.files if name in layout.places]
     return Container(path, layout, sum(status.st_size for _, status in found), _states(found))
 

@@ -205,7 +205,8 @@ def _compare_sizes(first: tuple[str, str], other: tuple[str, str]) -> None:
     if first[1] != other[1]:
         raise UserError(
             f"images of mixed sizes: {first[0]} is {first[1]} but {other[0]} is {other[1]}; resize"
-            " them to one size, or all of them here, to a square, with --config.resize=64"
+            " them to one size, or all of them here, to a square, with --config.resize=64 (or, to"
+            " look at them, `python -m sparsity_jax.data show ... --resize=64`)"
         )
 
 
