@@ -62,16 +62,10 @@ def prune_run(measured: MeasuredRun) -> PrunedRun:
     trained = measured.trained
     if trained.status != "finished":
         return PrunedRun(measured, None)
-    name = trained.run.config.name
-    with stage(f"{name}: pruning"):
-        network = prune_network(trained.run, trained.state)
+    network = prune_network(trained.run, trained.state)
+    with stage(f"{trained.run.config.name}: zeroing by activation", quiet=True):
         masked = _masked_act_error(trained.run, trained.state, measured.inactive_act)
     record = dataclasses.replace(network.record, masked_act_error=masked)
-    if seconds := trained.run.config.latency_seconds:
-        dense = trained.run.program.plan, jax.device_get(trained.state.variables)
-        with stage(f"{name}: timing"):
-            latency = compare_latency(dense, (network.plan, network.variables), seconds=seconds)
-        record = dataclasses.replace(record, latency=latency)
     network = network._replace(record=record)
     write_pruned(trained.run.folder / "pruned.json", record)
     return PrunedRun(measured, network)
@@ -91,7 +85,20 @@ def prune_network(run: Run, state: TrainState) -> PrunedNetwork:
     Returns:
       The pruned network, saved under runs/<run>/pruned as well, with its score and record.
     """
-    plan, variables = run.program.plan, jax.device_get(state.variables)
+    variables, seconds = jax.device_get(state.variables), run.config.latency_seconds
+    with stage(f"{run.config.name}: pruning"):
+        network = _cut(run, state, variables)
+    if not seconds:
+        return network
+    with stage(f"{run.config.name}: timing"):
+        dense, small = (run.program.plan, variables), (network.plan, network.variables)
+        latency = compare_latency(dense, small, seconds=seconds)
+    return network._replace(record=dataclasses.replace(network.record, latency=latency))
+
+
+def _cut(run: Run, state: TrainState, variables: Variables) -> PrunedNetwork:
+    """Prune and save a run's network; its record has no times yet."""
+    plan = run.program.plan
     keep, emptied = _chosen(run, variables)
     exact = run.config.prune_mode == "exact"
     prepared = fold_constants(plan, variables, keep) if exact else variables

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -40,7 +41,7 @@ class StoredArray(NamedTuple):
         Raises:
             ValueError: it is not an array of numbers in C order; KeyError: it is not there.
         """
-        with stored.zip.open(f"{name}.npy") as member:
+        with _archive(stored).open(f"{name}.npy") as member:
             np.lib.format.read_magic(member)
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
         if fortran or dtype.hasobject:
@@ -49,7 +50,7 @@ class StoredArray(NamedTuple):
 
     def chunks(self) -> Iterator[bytes]:
         """Yield its bytes in order, some megabytes at a time; at the end the zip's checksum."""
-        with self.stored.zip.open(f"{self.name}.npy") as member:
+        with _archive(self.stored).open(f"{self.name}.npy") as member:
             np.lib.format.read_magic(member)
             np.lib.format.read_array_header_1_0(member)
             while chunk := member.read(CHUNK_BYTES):
@@ -73,6 +74,12 @@ class StoredArray(NamedTuple):
         if done < size:
             raise ValueError(f"{self.name} is cut off")
         return flat.view(self.dtype).reshape(self.shape)
+
+
+def _archive(stored: NpzFile) -> zipfile.ZipFile:
+    if stored.zip is None:
+        raise ValueError("the cache is closed")
+    return stored.zip
 
 
 class PixelFile:

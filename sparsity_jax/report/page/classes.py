@@ -42,9 +42,9 @@ def confused_table(records: Records) -> Table:
 
 def _words(each: ClassErrors) -> tuple[Cell, ...]:
     count = int(each.images.sum())
-    hardest = [f"{name} ({pct:.1f}{NO_BREAK}%)" for name, pct in each.hardest(MOST_NAMED)]
+    hardest = [f"{name}{NO_BREAK}({pct:.1f}{NO_BREAK}%)" for name, pct in each.hardest(MOST_NAMED)]
     confused = each.most_confused(MOST_NAMED)
-    pairs = [f"{pair.name} → {pair.taken_for} ({pair.images:,})" for pair in confused]
+    pairs = [f"{pair.name} → {pair.taken_for}{NO_BREAK}({pair.images:,})" for pair in confused]
     return (
         _run(each),
         Cell(f"{count:,}", count),
