@@ -26,7 +26,7 @@ from sparsity_jax.data import default_data_dir
 from sparsity_jax.data.files.cache import read_cache
 from sparsity_jax.data.sources.tfds_arrays import prepared_folders
 from sparsity_jax.errors import UserError
-from sparsity_jax.experiment.self_test import self_test
+from sparsity_jax.experiment.self_test import compiler_line, self_test
 from sparsity_jax.storage import completion, lock
 from sparsity_jax.storage.checkpoints import checkpoint_problem
 from sparsity_jax.storage.config_record import read_record
@@ -68,6 +68,7 @@ def findings(workdir: Path | None, data_dir: Path) -> Iterator[Finding]:
     said = str(jax.print_environment_info(return_string=True))  # with nvidia-smi where there is one
     yield from ((True, line) for line in said.splitlines() if line.strip())
     yield True, f"host {os.cpu_count()} cores{_memory()}"
+    yield True, compiler_line()
     yield from _data(data_dir)
     if workdir is not None:
         yield from _workdir(workdir)

@@ -25,6 +25,7 @@ def test_a_healthy_machine(data, capsys):
     said = capsys.readouterr().out
     for word in ("jax", "device info", "flax ", "data noise", "4 + 4 images", "repeatable: True"):
         assert word.split(":")[0] in said
+    assert "compiler options of a training step: none (they are for GPUs)" in said
     assert "BAD" not in said
 
 

@@ -44,7 +44,9 @@ class ExperimentConfig(RunConfig):
         0, "runs in one program at most; 0: as many as is fast and fits", check=at_least(0)
     )
     member_map: str | None = setting(
-        None, "how they share it; None: the fastest here", choices=("unroll", "vmap", "map")
+        None,
+        "how they share it; None: the fastest here",
+        choices=("unroll", "vmap", "map", "hybrid"),
     )
     split: str = setting(
         "members",
@@ -54,10 +56,15 @@ class ExperimentConfig(RunConfig):
     device_map: str = setting(
         "shard_map", "how members go to devices; the same bits", choices=("shard_map", "pmap")
     )
-    checkpoint_seconds: float = setting(
-        60.0, "between checkpoints; a kill loses no more training than that", check=at_least(0)
+    checkpoint_seconds: float | None = setting(
+        None,
+        "between checkpoints; a kill loses no more than that; None: 60 on a CPU, 300 elsewhere",
+        check=at_least(0),
     )
     deterministic: bool = setting(False, "on GPUs, only kernels that repeat bit for bit; slower")
+    graphs: bool = setting(
+        True, "on GPUs, a call of many steps is one graph; same results, fewer launches"
+    )
     store: str | None = setting(None, "folder of finished runs that grids share")
     tracker: str | None = setting(
         None, "where evaluations are sent while training", choices=("tensorboard", "wandb")

@@ -11,6 +11,7 @@ import numpy as np
 from sparsity_jax.config.base import default_config
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.data import Dataset
+from sparsity_jax.distributed import graphs
 from sparsity_jax.training import DeviceDataset, init_state, train_steps
 from sparsity_jax.training.run import make_run
 
@@ -38,6 +39,11 @@ def self_test() -> tuple[bool, str]:
         return False, f"self-test: loss {loss:.3f} (below 0.6 expected), repeatable: {same}"
     seconds = time.monotonic() - began
     return True, f"self-test: {STEPS} steps, loss {loss:.3f}, repeatable ({seconds:.1f} s)"
+
+
+def compiler_line() -> str:
+    """The compiler options that training takes on this machine, in one line."""
+    return graphs.described()
 
 
 def _trained() -> tuple[float, list[np.ndarray]]:

@@ -12,6 +12,7 @@ from flax import linen as nn
 from jax import lax
 
 from sparsity_jax.models import convolution, norm, pooling
+from sparsity_jax.models.by_member import one_by_one
 from sparsity_jax.models.plans import Conv, Plan
 
 # Xavier with the gain of ReLU (Sec. 2.1), sqrt(2): variance 2 * 2 / (fan_in + fan_out). The paper
@@ -68,18 +69,23 @@ def _normalised(
 
 
 class Convolution(nn.Module):
-    """Convolution with 'same' padding and without bias, lowered for the present backend."""
+    """Convolution with 'same' padding and without bias, lowered for the present backend.
+
+    With `by_member`, members that `vmap` batches are convolved one by one.
+    """
 
     filters: int
     kernel: int
     stride: int = 1
+    by_member: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Convolve (N, H, W, C) into (N, ceil(H / stride), ceil(W / stride), filters)."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.filters)
         kernel = self.param("kernel", XAVIER_RELU, shape).astype(x.dtype)
-        return convolution.conv(x, kernel, stride=self.stride)
+        convolve = one_by_one if self.by_member else convolution.conv
+        return convolve(x, kernel, stride=self.stride)
 
 
 class ConvBlock(nn.Module):
@@ -89,12 +95,13 @@ class ConvBlock(nn.Module):
     negative_slope: float
     pool_kind: str = "max2"
     norm_parts: int = 1
+    by_member: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Apply the block to (N, H, W, C); `train` normalises with the batch's statistics."""
         conv = self.conv
-        x = Convolution(conv.filters, conv.kernel, conv.stride, name="conv")(x)
+        x = Convolution(conv.filters, conv.kernel, conv.stride, self.by_member, name="conv")(x)
         norm = Norm(use_running_average=not train, parts=self.norm_parts, name="norm")
         x = rectify(norm(x), self.negative_slope)
         pooled = pooling.pool(x, self.pool_kind) if conv.pool else x
@@ -165,6 +172,7 @@ class ConvNet(nn.Module):
 
     plan: Plan
     norm_parts: int = 1
+    by_member: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
@@ -176,7 +184,8 @@ class ConvNet(nn.Module):
         plan, x = self.plan, images
         slope, parts = plan.negative_slope, self.norm_parts
         for name, conv in zip(plan.layer_names, plan.convs, strict=True):
-            x = ConvBlock(conv, slope, plan.pool_kind, parts, name=name)(x, train=train)
+            block = ConvBlock(conv, slope, plan.pool_kind, parts, self.by_member, name=name)
+            x = block(x, train=train)
         x = _head_inputs(x, plan)
         for name, features in zip(plan.dense_names, plan.dense, strict=False):
             x = DenseBlock(features, slope, parts, name=name)(x, train=train)
@@ -227,6 +236,7 @@ def train_logits(
     *,
     norm_parts: int = 1,
     activity: bool = False,
+    by_member: bool = False,
 ) -> tuple[jax.Array, dict[str, Any], dict[str, jax.Array]]:
     """Logits in training mode, the running statistics after this batch, and every filter's peaks.
 
@@ -236,6 +246,7 @@ def train_logits(
       images: normalised (N, H, W, C).
       norm_parts: parts of the batch that BatchNorm normalises each by itself.
       activity: return the peaks.
+      by_member: under `vmap`, convolve the members one by one.
 
     Returns:
       (logits (N, classes), batch_stats, layer -> largest activation in each image (N, filters));
@@ -246,7 +257,7 @@ def train_logits(
       >>> jax.eval_shape(step, variables, images)[2]['C1'].shape
       (4, 16)
     """
-    net = ConvNet(plan, norm_parts)
+    net = ConvNet(plan, norm_parts, by_member)
     mutable = ["batch_stats", *(["activity"] if activity else [])]
     result = net.apply(variables, images, train=True, mutable=mutable)
     outputs, changed = cast(tuple[jax.Array, dict[str, Any]], result)

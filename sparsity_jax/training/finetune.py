@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from sparsity_jax.models import Plan
 from sparsity_jax.pruning import prune_opt_state
 from sparsity_jax.training import TrainState, train_steps
+from sparsity_jax.training.calls import check_every_steps
 from sparsity_jax.training.progress import Progress
 from sparsity_jax.training.run import Run
-from sparsity_jax.training.trainer import CHECK_EVERY_STEPS
 
 Variables = Mapping[str, Any]
 
@@ -64,8 +64,8 @@ def finetune(
     reached = tuple(drop for drop in run.program.drops if drop[0] < first)
     program = dataclasses.replace(run.program, plan=plan, drops=reached, activity=False)
     with Progress(f"{run.config.name}, fine-tuning", total=steps) as progress:
-        for done in range(0, steps, CHECK_EVERY_STEPS):
-            until = min(done + CHECK_EVERY_STEPS, steps)
+        for done in range(0, steps, check_every_steps()):
+            until = min(done + check_every_steps(), steps)
             pruned = train_steps(program, run.hparams, run.data, pruned, until=first + until)
             progress.at(until, loss=float(pruned.loss_sum) / until)
     return jax.device_get(pruned.variables)

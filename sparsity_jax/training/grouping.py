@@ -17,7 +17,8 @@ from sparsity_jax.training.state import Hparams, ProgramConfig, init_state
 
 # A group's rows appear when it ends, and on a CPU its members take turns: no larger than it pays.
 MOST_MEMBERS = {"cpu": 4}
-MOST_MEMBERS_PER_DEVICE = 16
+# Elsewhere memory decides, up to here: every member adds its convolutions to what is compiled.
+MOST_MEMBERS_PER_DEVICE = 32
 # Copies of every layer's output alive at once: input, output and gradient of convolution, norm and
 # rectifier, and what their lowering unfolds. Measured on CPU: 4.6 to 6.1 (XLA's own account).
 _OUTPUTS = 8
@@ -36,7 +37,8 @@ def groups(runs: Sequence[Run], *, most: int = 0, shards: int = 1) -> list[tuple
 
     Args:
       runs: in the order of the config.
-      most: members at most; 0: as many as is fast here (4 on a CPU, 16 elsewhere) and fits.
+      most: members at most; 0: as many as is fast here (4 on a CPU, 32 a device elsewhere) and
+        fits.
       shards: processes that divide the groups; groups get smaller until there are as many.
 
     Returns:

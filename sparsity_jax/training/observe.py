@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,7 +24,8 @@ def observe(run: Run, state: TrainState, eval_log: EvalLog, cuts: Sequence[Cut] 
 
     Args:
       run: the run.
-      state: at the evaluation; its `loss_sum` is over the steps since the one before.
+      state: at the evaluation; its `loss_sum` is over the steps since the one before. Where it
+        lies on a device, its norms and sums are fetched and its weights stay there.
       eval_log: of the run so far; it grows by one evaluation.
       cuts: of the run so far. Filters that were cut count as inactive, and keep the gamma and
         beta they had.
@@ -32,7 +33,8 @@ def observe(run: Run, state: TrainState, eval_log: EvalLog, cuts: Sequence[Cut] 
     Returns:
       The evaluation; sparsity is NaN where a gamma is not finite.
     """
-    step = int(state.step)
+    seen = _fetched(state)
+    step = int(seen.step)
     since = eval_log.evaluations[-1].step if eval_log.evaluations else 0
     data = run.data
     score = evaluate(
@@ -43,7 +45,7 @@ def observe(run: Run, state: TrainState, eval_log: EvalLog, cuts: Sequence[Cut] 
         mean=data.mean,
         std=data.std,
     )
-    norms = _norms(run.program.plan, state, eval_log, cuts)
+    norms = _norms(run.program.plan, seen, eval_log, cuts)
     sparsity = _sparsity(norms["gamma"])
     multiplier = float(step_schedule(run.program.drops)(step - 1))
     evaluation = Evaluation(
@@ -51,30 +53,45 @@ def observe(run: Run, state: TrainState, eval_log: EvalLog, cuts: Sequence[Cut] 
         step=step,
         epoch=step * run.config.batch_size / data.train_size,
         learning_rate=run.config.learning_rate * multiplier,
-        train_loss=float(state.loss_sum) / (step - since),
+        train_loss=float(seen.loss_sum) / (step - since),
         test_loss=score.loss,
         test_error=score.error,
         top5_error=score.top5_error,
         **sparsity,
     )
     series = {}
-    if state.activity:
+    if seen.activity:
         kept = kept_after(run.program.plan, cuts)
-        series = interval_series(state.activity, kept, run.program.plan, steps=step - since)
+        series = interval_series(seen.activity, kept, run.program.plan, steps=step - since)
     eval_log.add(evaluation, **norms, **series)
     append_history(run.history, [evaluation])
     return evaluation
 
 
+class _Seen(NamedTuple):
+    """What is read of a state: numpy arrays."""
+
+    step: np.ndarray
+    loss_sum: np.ndarray
+    norms: Mapping[str, Any]
+    activity: Any
+
+
+def _fetched(state: TrainState) -> _Seen:
+    """Fetch a state's norms and sums from the device, all at once."""
+    norms = {name: layer["norm"] for name, layer in state.params.items() if "norm" in layer}
+    return jax.device_get(_Seen(state.step, state.loss_sum, norms, state.activity))
+
+
 def _norms(
-    plan: Plan, state: TrainState, eval_log: EvalLog, cuts: Sequence[Cut]
+    plan: Plan, seen: _Seen, eval_log: EvalLog, cuts: Sequence[Cut]
 ) -> dict[str, dict[str, np.ndarray]]:
     """Every layer's gamma and beta in the original network."""
     before = eval_log.arrays() if cuts else {}
     kept = kept_after(plan, cuts)
     norms: dict[str, dict[str, np.ndarray]] = {"gamma": {}, "beta": {}}
     for name, places in kept.items():
-        layer = jax.device_get(state.params[name]["norm"])
+        layer = seen.norms[name]
         for group, leaf in (("gamma", "scale"), ("beta", "bias")):
             values = np.asarray(layer[leaf])
             if cuts:

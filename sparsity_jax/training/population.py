@@ -9,18 +9,20 @@ the batch (losses, gradients, BatchNorm's mean and variance) are sums over all o
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from sparsity_jax.distributed import graphs
 from sparsity_jax.errors import UserError
+from sparsity_jax.training.calls import calls
 from sparsity_jax.training.input_pipeline import StreamingDataset
+from sparsity_jax.training.members import MAPPED, member, sharing, stack
 from sparsity_jax.training.state import (
     DeviceDataset,
     Hparams,
@@ -28,7 +30,7 @@ from sparsity_jax.training.state import (
     TrainState,
     epoch_order,
 )
-from sparsity_jax.training.step import one_step, take_steps, train_steps
+from sparsity_jax.training.step import train_steps
 
 Tree = TypeVar("Tree")
 
@@ -38,7 +40,8 @@ class MemberMapping(NamedTuple):
 
     Fields:
       kind: 'unroll' (each member's operations stand in the program), 'vmap' (batched
-        operations) or 'map' (one member after the other).
+        operations), 'hybrid' (batched, but convolutions member by member) or 'map' (one member
+        after the other).
       device_map: 'shard_map' or 'pmap'; the same program and bits.
       devices: how many devices share the members (or the batch); a divisor of their number.
       split: what the devices divide: 'members', on this host, or the 'batch' of one member, on all
@@ -54,15 +57,16 @@ class MemberMapping(NamedTuple):
 def choose_mapping(
     members: int, *, kind: str | None = None, device_map: str = "shard_map", devices: int = 1
 ) -> MemberMapping:
-    """The fastest mapping as far as it was measured.
+    """The fastest mapping, as far as it was measured or can be predicted.
 
     On a CPU, per member-step beside a run alone (width 0.25, 4 members, 2 cores quiet and busy):
-    unroll 0.92 and 1.14, map 0.96 and 1.02, vmap 1.2 and 1.4; map also compiles but once. GPU and
-    TPU get vmap, whose batched products are what fills them; that is not measured.
+    unroll 0.92 and 1.14, map 0.96 and 1.02, vmap 1.2 and 1.4; map also compiles but once. A GPU
+    gets hybrid by prediction, not by measurement: about as few kernels as vmap, and none of its
+    grouped convolutions; one member on a device is the run alone. TPUs get vmap, not measured.
 
     Args:
       members: of the population.
-      kind: 'unroll', 'vmap' or 'map'; None chooses.
+      kind: 'unroll', 'vmap', 'hybrid' or 'map'; None chooses.
       device_map: 'shard_map' or 'pmap'.
       devices: how many there are; as many are used as divide the members.
 
@@ -71,8 +75,8 @@ def choose_mapping(
       6
     """
     used = max(count for count in range(1, devices + 1) if members % count == 0)
-    fastest = "map" if jax.default_backend() == "cpu" else "vmap"
-    return MemberMapping(kind or fastest, device_map, used)
+    fastest = {"cpu": "map", "gpu": "hybrid" if members > used else "unroll"}
+    return MemberMapping(kind or fastest.get(jax.default_backend(), "vmap"), device_map, used)
 
 
 def split_batch(batch_size: int) -> MemberMapping:
@@ -98,14 +102,24 @@ def split_batch(batch_size: int) -> MemberMapping:
     return MemberMapping("map", devices=used, split="batch")
 
 
-def stack(members: Sequence[Tree]) -> Tree:
-    """One tree whose leaves have a leading axis of members."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+class EpochOrders:
+    """Every member's order of images in the latest epoch asked for, drawn once.
 
+    Args:
+      hparams: leaves (members,).
+      data: what is trained on.
+    """
 
-def member(tree: Tree, index: int) -> Tree:
-    """One member's tree out of a population's."""
-    return jax.tree.map(lambda leaf: leaf[index], tree)
+    def __init__(self, hparams: Hparams, data: DeviceDataset | StreamingDataset) -> None:
+        self._hparams, self._size = hparams, data.train_size
+        self._epoch, self._orders = -1, jnp.zeros(0)
+
+    def of(self, epoch: int) -> jax.Array:
+        """The orders (members, images) of an epoch."""
+        if epoch != self._epoch:
+            self._orders = _orders(self._hparams, epoch, size=self._size)
+            self._epoch = epoch
+        return self._orders
 
 
 def train_population(
@@ -116,6 +130,7 @@ def train_population(
     *,
     until: int,
     mapping: MemberMapping,
+    orders: EpochOrders | None = None,
 ) -> TrainState:
     """Train a population until step `until` and wait for the result; as `train_steps`, but many.
 
@@ -126,6 +141,7 @@ def train_population(
       state: leaves (members, ...), all at the same step; its buffers are given up.
       until: absolute step, at least the state's.
       mapping: where the members go.
+      orders: of these hparams and data, for calls that follow each other within an epoch.
 
     Returns:
       The state at step `until`. A member that diverged is full of NaN and touches no other.
@@ -141,14 +157,12 @@ def train_population(
     if isinstance(data, StreamingDataset):
         alone = member(hparams, 0), data, member(state, 0)
         return stack([train_steps(program, *alone, until=until, split=_batch_sharding(mapping))])
-    step, steps_per_epoch = int(np.asarray(state.step)[0]), data.train_size // program.batch_size
-    compiled = _compiled(program, mapping)
-    while step < until:
-        epoch, place = divmod(step, steps_per_epoch)
-        count = min(until - step, steps_per_epoch - place)
-        orders = _orders(hparams, epoch, size=data.train_size)
-        state = compiled(hparams, orders, state, data, count)
-        step += count
+    orders, options = orders or EpochOrders(hparams, data), graphs.compiler_options()
+    start, steps_per_epoch = int(np.asarray(state.step)[0]), data.train_size // program.batch_size
+    for call in calls(start, until, steps_per_epoch=steps_per_epoch):
+        fixed = call.steps if call.fixed else None
+        compiled = _compiled(program, mapping, fixed, options)
+        state = compiled(hparams, orders.of(call.epoch), state, data, call.steps)
     return jax.block_until_ready(state)
 
 
@@ -166,15 +180,27 @@ def _orders(hparams: Hparams, epoch: int | jax.Array, *, size: int) -> jax.Array
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled(program: ProgramConfig, mapping: MemberMapping) -> Callable[..., TrainState]:
-    """The compiled steps of a population: (hparams, orders, state, data, count) -> state."""
-    block = functools.partial(_MAPPED[mapping.kind], program)
+def _compiled(
+    program: ProgramConfig,
+    mapping: MemberMapping,
+    fixed: int | None,
+    options: graphs.Options,
+) -> Callable[..., TrainState]:
+    """The compiled steps of a population: (hparams, orders, state, data, count) -> state.
+
+    Args:
+      program: of every member.
+      mapping: of the members.
+      fixed: the only count that is taken; None: any.
+      options: of the compiler.
+    """
+    jit = functools.partial(jax.jit, donate_argnums=2, compiler_options=dict(options))
+    block = _fixed(functools.partial(MAPPED[mapping.kind], program), fixed)
     if mapping.devices == 1:
-        return jax.jit(block, donate_argnums=2)
+        return jit(block)
     if mapping.split == "batch":
-        shared = functools.partial(_sharing, program, _batch_sharding(mapping))
-        whole = NamedSharding(_mesh(mapping), P())
-        return jax.jit(shared, donate_argnums=2, out_shardings=whole)
+        shared = functools.partial(sharing, program, _batch_sharding(mapping))
+        return jit(_fixed(shared, fixed), out_shardings=NamedSharding(_mesh(mapping), P()))
     split, whole = P("members"), P()
     if mapping.device_map == "shard_map":
         sharded = jax.shard_map(
@@ -184,7 +210,7 @@ def _compiled(program: ProgramConfig, mapping: MemberMapping) -> Callable[..., T
             out_specs=split,
             check_vma=False,
         )
-        return jax.jit(sharded, donate_argnums=2)
+        return jit(sharded)
     devices = jax.local_devices()[: mapping.devices]
     mapped = jax.pmap(block, in_axes=(0, 0, 0, None, None), devices=devices)
 
@@ -195,6 +221,19 @@ def _compiled(program: ProgramConfig, mapping: MemberMapping) -> Callable[..., T
         return _reshaped(mapped(*blocks, data, count), (-1,))
 
     return compiled
+
+
+def _fixed(steps: Callable[..., TrainState], count: int | None) -> Callable[..., TrainState]:
+    """The steps as they are, or always as many as `count`, whatever number they are called with."""
+    if count is None:
+        return steps
+
+    def fixed_steps(
+        hparams: Hparams, orders: jax.Array, state: TrainState, data: DeviceDataset, _: Any
+    ) -> TrainState:
+        return steps(hparams, orders, state, data, count)
+
+    return fixed_steps
 
 
 def _mesh(mapping: MemberMapping) -> Mesh:
@@ -215,66 +254,3 @@ def _reshaped(tree: Tree, leading: tuple[int, ...]) -> Tree:
     """Every leaf with its first axis (or first two, where one is wanted) reshaped to `leading`."""
     axes = 3 - len(leading)
     return jax.tree.map(lambda leaf: leaf.reshape(*leading, *leaf.shape[axes:]), tree)
-
-
-def _unrolled(
-    program: ProgramConfig,
-    hparams: Hparams,
-    orders: jax.Array,
-    state: TrainState,
-    data: DeviceDataset,
-    count: jax.Array,
-) -> TrainState:
-    """All members take a step, then all the next: their operations may overlap."""
-    who = range(len(state.step))
-    own = [(member(hparams, index), data, orders[index]) for index in who]
-
-    def body(_: jax.Array, states: list[TrainState]) -> list[TrainState]:
-        return [one_step(program, *own[index], states[index]) for index in who]
-
-    return stack(lax.fori_loop(0, count, body, [member(state, index) for index in who]))
-
-
-def _vmapped(
-    program: ProgramConfig,
-    hparams: Hparams,
-    orders: jax.Array,
-    state: TrainState,
-    data: DeviceDataset,
-    count: jax.Array,
-) -> TrainState:
-    def steps(hparams: Hparams, order: jax.Array, state: TrainState) -> TrainState:
-        return take_steps(program, hparams, data, order, state, count)
-
-    return jax.vmap(steps)(hparams, orders, state)
-
-
-def _in_turn(
-    program: ProgramConfig,
-    hparams: Hparams,
-    orders: jax.Array,
-    state: TrainState,
-    data: DeviceDataset,
-    count: jax.Array,
-) -> TrainState:
-    def steps(own: tuple[Hparams, jax.Array, TrainState]) -> TrainState:
-        return take_steps(program, own[0], data, own[1], own[2], count)
-
-    return lax.map(steps, (hparams, orders, state))
-
-
-def _sharing(
-    program: ProgramConfig,
-    split: NamedSharding | None,
-    hparams: Hparams,
-    orders: jax.Array,
-    state: TrainState,
-    data: DeviceDataset,
-    count: jax.Array,
-) -> TrainState:
-    """The only member's steps, on batches of which every device takes a part."""
-    own = member(hparams, 0), data, orders[0], member(state, 0)
-    return stack([take_steps(program, *own, count, split=split)])
-
-
-_MAPPED = {"unroll": _unrolled, "vmap": _vmapped, "map": _in_turn}

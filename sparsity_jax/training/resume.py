@@ -15,7 +15,7 @@ from sparsity_jax.storage.history import append_history, truncate_after
 from sparsity_jax.storage.measurements import EvalLog
 from sparsity_jax.storage.trackers import NOWHERE, Tracker, open_tracker
 from sparsity_jax.training.cuts import Cut, decode_cuts, plan_after
-from sparsity_jax.training.population import member, stack
+from sparsity_jax.training.members import member, stack
 from sparsity_jax.training.run import Run
 from sparsity_jax.training.state import ProgramConfig, TrainState, init_state
 

@@ -48,6 +48,7 @@ class ProgramConfig:
     slimming: bool = False  # with an L1 penalty on gamma; without one, its word is left out
     precision: str = "float32"  # of activations and products; parameters are float32 always
     activity: bool = False  # the step watches every filter: `training.activity`
+    by_member: bool = False  # members that are batched convolve one by one; set by their mapping
 
 
 class Hparams(NamedTuple):

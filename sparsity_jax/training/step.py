@@ -8,6 +8,7 @@ alone, so that resuming needs nothing but the state.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import cast
 
 import jax
@@ -16,10 +17,13 @@ import numpy as np
 import optax
 from jax import lax
 from jax.sharding import Sharding
+from jax.typing import ArrayLike
 
 from sparsity_jax.data.augment import flip, normalise, pad_crop, random_crop, random_resized_crop
+from sparsity_jax.distributed import graphs
 from sparsity_jax.models.convnet import train_logits
 from sparsity_jax.training.activity import added_activity
+from sparsity_jax.training.calls import calls
 from sparsity_jax.training.input_pipeline import StreamingDataset
 from sparsity_jax.training.loss import cross_entropy
 from sparsity_jax.training.state import (
@@ -69,14 +73,12 @@ def train_steps(
         for batch in data.batches(program, hparams, start=step, stop=until, split=split):
             state = _step_on(program, hparams, *constants, *batch, state)
         return jax.block_until_ready(state)
-    size = data.train_size
-    steps_per_epoch = size // program.batch_size
-    while step < until:
-        epoch, place = divmod(step, steps_per_epoch)
-        count = min(until - step, steps_per_epoch - place)
-        order = epoch_order(hparams, epoch, size=size)
-        state = _take_steps(program, hparams, data, order, state, count)
-        step += count
+    size, epoch, order = data.train_size, -1, jnp.zeros(0)
+    for call in calls(step, until, steps_per_epoch=size // program.batch_size):
+        if call.epoch != epoch:
+            epoch, order = call.epoch, epoch_order(hparams, call.epoch, size=size)
+        compiled = _compiled(call.steps if call.fixed else None, graphs.compiler_options())
+        state = compiled(program, hparams, data, order, state, call.steps)
     return jax.block_until_ready(state)
 
 
@@ -86,7 +88,7 @@ def take_steps(
     data: DeviceDataset,
     order: jax.Array,
     state: TrainState,
-    count: jax.Array,
+    count: ArrayLike,
     *,
     split: Sharding | None = None,
 ) -> TrainState:
@@ -101,9 +103,30 @@ def take_steps(
     return lax.fori_loop(0, count, body, state)
 
 
-# Many steps in one call: launching is paid once, and so are a program's temporary buffers, which a
-# CPU otherwise faults in anew (43,000 pages a step at width 1, a third of its time).
-_take_steps = jax.jit(take_steps, static_argnums=0, donate_argnums=4)
+@functools.lru_cache(maxsize=8)
+def _compiled(fixed: int | None, options: graphs.Options) -> Callable[..., TrainState]:
+    """The compiled `take_steps`, of any number of steps or always of as many as `fixed`.
+
+    Many steps in one call: launching is paid once, and so are a program's temporary buffers, which
+    a CPU otherwise faults in anew (43,000 pages a step at width 1, a third of its time).
+    """
+    jit = functools.partial(
+        jax.jit, static_argnums=0, donate_argnums=4, compiler_options=dict(options)
+    )
+    if fixed is None:
+        return jit(take_steps)
+
+    def take_fixed_steps(
+        program: ProgramConfig,
+        hparams: Hparams,
+        data: DeviceDataset,
+        order: jax.Array,
+        state: TrainState,
+        _: ArrayLike,
+    ) -> TrainState:
+        return take_steps(program, hparams, data, order, state, fixed)
+
+    return jit(take_fixed_steps)
 
 
 def one_step(
@@ -203,6 +226,7 @@ def train_step(
             images.astype(program.precision),
             norm_parts=program.norm_parts,
             activity=program.activity,
+            by_member=program.by_member,
         )
         losses = cross_entropy(logits, labels)
         return jnp.mean(losses), (seen[0], seen[1])

@@ -5,40 +5,35 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sparsity_jax.distributed import determinism
 from sparsity_jax.distributed.preemption import Interrupted, deferring
 from sparsity_jax.distributed.processes import stop_elsewhere, sync_stop, this_process
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage.checkpoints import Checkpoints
 from sparsity_jax.storage.history import Evaluation
 from sparsity_jax.storage.measurements import EvalLog
-from sparsity_jax.storage.trackers import check_tracker
+from sparsity_jax.training.calls import check_every_steps
 from sparsity_jax.training.cuts import Cut, encode_cuts
 from sparsity_jax.training.cutting import cut_dead, expanded_state
 from sparsity_jax.training.grouping import memory_line
+from sparsity_jax.training.members import member, member_near, stack
 from sparsity_jax.training.observe import observe
+from sparsity_jax.training.options import TrainOptions
 from sparsity_jax.training.population import (
+    EpochOrders,
     MemberMapping,
-    choose_mapping,
-    member,
     on_devices,
-    split_batch,
-    stack,
     train_population,
 )
 from sparsity_jax.training.progress import Progress
 from sparsity_jax.training.resume import Begun, Member, resume, resume_together
 from sparsity_jax.training.run import Run
 from sparsity_jax.training.state import TrainState
-
-CHECK_EVERY_STEPS = 50  # between looks at the loss, the clock, and whether to stop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,49 +55,6 @@ class TrainedRun:
     def status(self) -> str:
         """As results.csv says it."""
         return "diverged" if self.diverged else "finished"
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainOptions:
-    """Options of a group's training; none of them changes the result.
-
-    Attributes:
-      member_map: 'unroll', 'vmap', 'map'; None: the fastest here.
-      device_map: 'shard_map' or 'pmap'.
-      split: what devices divide: the 'members' of a group, or the 'batch' of one run.
-      checkpoint_seconds: by the clock, at least so long between checkpoints.
-      tracker: where evaluations are sent; None: nowhere.
-    """
-
-    member_map: str | None = None
-    device_map: str = "shard_map"
-    split: str = "members"
-    checkpoint_seconds: float = 60.0
-    tracker: str | None = None
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> TrainOptions:
-        """Take them from a resolved config.
-
-        Raises:
-          UserError: the config asks for deterministic kernels, and this process cannot have them;
-            or for a tracker that is not installed.
-        """
-        check_tracker(config["tracker"])
-        if config["deterministic"]:
-            determinism.check()
-        return cls(**{field.name: config[field.name] for field in dataclasses.fields(cls)})
-
-    def mapping(self, runs: Sequence[Run]) -> MemberMapping:
-        """Choose where the members of a group go."""
-        if self.split == "batch":
-            return split_batch(runs[0].config.batch_size)
-        return choose_mapping(
-            len(runs),
-            kind=self.member_map,
-            device_map=self.device_map,
-            devices=jax.local_device_count(),
-        )
 
 
 def train_group(
@@ -145,7 +97,7 @@ def train_group(
         for each in members if keeps else ():
             opened.callback(each.track(options.tracker).close)
         trainer = _GroupTrainer(members, begun, mapping, stop)
-        trainer.train(place, checkpoint_seconds=options.checkpoint_seconds)
+        trainer.train(place, checkpoint_seconds=options.seconds_between_checkpoints)
         return trainer.trained() if keeps else []
 
 
@@ -169,6 +121,7 @@ class _GroupTrainer:
         self._state = on_devices(begun.state, mapping)
         self._hparams = on_devices(stack([each.run.hparams for each in members]), mapping)
         self._data = on_devices(self._run.data, mapping)
+        self._orders = EpochOrders(self._hparams, self._data)
         self._no_loss = on_devices(jnp.zeros(len(members)), mapping)
         self._saved_at = time.monotonic()
         self._began = self._saved_at - begun.seconds
@@ -218,12 +171,12 @@ class _GroupTrainer:
     def _take_steps(self, progress: Progress) -> None:
         """Train until the next check or evaluation; end the members that diverge in between.
 
-        Checks are at multiples of CHECK_EVERY_STEPS, wherever the group was resumed, so that a run
-        that diverges ends at the same step whether it was interrupted or not.
+        Checks are at multiples of `check_every_steps()`, wherever the group was resumed, so that a
+        run that diverges ends at the same step whether it was interrupted or not.
         """
         step, evaluations = self._step, self._run.evaluation_steps
         last = max((mark for mark in evaluations if mark <= step), default=0)
-        check = step - step % CHECK_EVERY_STEPS + CHECK_EVERY_STEPS
+        check = step - step % check_every_steps() + check_every_steps()
         until = min(check, *(mark for mark in evaluations if mark > step))
         self._state = train_population(
             self._members[0].program,
@@ -232,6 +185,7 @@ class _GroupTrainer:
             self._state,
             until=until,
             mapping=self._mapping,
+            orders=self._orders,
         )
         losses = np.asarray(self._state.loss_sum) / (until - last)  # the sum is since the last
         self._end_diverged(losses, (step, until))
@@ -260,10 +214,11 @@ class _GroupTrainer:
     def _observe(self, members: Sequence[Member]) -> list[Evaluation]:
         if not self._keeps:
             return []
-        state, seen = jax.device_get(self._state), []
+        seen = []
         for i, each in enumerate(self._members):
             if any(each is chosen for chosen in members):
-                seen.append(observe(each.run, member(state, i), each.eval_log, each.cuts))
+                own = member_near(self._state, i)
+                seen.append(observe(each.run, own, each.eval_log, each.cuts))
                 each.tracker.log(seen[-1], each.eval_log.latest_norms())
         return seen
 

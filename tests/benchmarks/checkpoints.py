@@ -20,6 +20,7 @@ from sparsity_jax.config.sweep import expand
 from sparsity_jax.data import Dataset
 from sparsity_jax.storage.checkpoints import Checkpoints
 from sparsity_jax.training import DeviceDataset, TrainState, init_state
+from sparsity_jax.training.options import TrainOptions
 from sparsity_jax.training.run import make_run
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     noise = Dataset("noise", images, labels, images, labels, tuple("0123456789"))
     config = default_config()
     config.data, config.width = "cifar10", asked.width
-    every = config.checkpoint_seconds
+    every = TrainOptions().seconds_between_checkpoints
     job = make_run(expand(config)[0], noise, DeviceDataset.of(noise), Path())
     blocked, committed = measure(init_state(job.program, job.hparams), asked.saves)
     print(f"BasicNet {asked.width}, Adam; one checkpoint in {every:.0f} s")

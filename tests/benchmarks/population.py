@@ -30,7 +30,8 @@ from workload import (
 )
 
 from sparsity_jax.training import Hparams, init_state, train_steps
-from sparsity_jax.training.population import MemberMapping, stack, train_population
+from sparsity_jax.training.members import stack
+from sparsity_jax.training.population import MemberMapping, train_population
 
 STEPS = 10
 

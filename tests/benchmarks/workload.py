@@ -23,11 +23,12 @@ from sparsity_jax.training import (
     init_state,
     train_steps,
 )
-from sparsity_jax.training.population import MemberMapping, stack, train_population
+from sparsity_jax.training.members import stack
+from sparsity_jax.training.population import MemberMapping, train_population
 from sparsity_jax.training.run import make_run
 
 BATCH = 40
-MAPPINGS = ("vmap", "map", "unroll")
+MAPPINGS = ("vmap", "map", "unroll", "hybrid")
 MINIATURE = Plan("miniature", (Conv(4, pool=True), Conv(6)), (8, 8, 1), "global", (5,), 10)
 
 

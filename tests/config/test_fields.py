@@ -16,7 +16,7 @@ from sparsity_jax.config.types import fits, parse, settled
 from sparsity_jax.data.renderings.dataset import BACKGROUNDS
 from sparsity_jax.errors import UserError
 from sparsity_jax.pruning import keep_by
-from sparsity_jax.training import population
+from sparsity_jax.training.members import MAPPED
 
 NAMES = st.sampled_from(sorted(all_fields()))
 NUMBERS = st.one_of(st.integers(), st.floats(), st.just(10**400))
@@ -147,7 +147,7 @@ def test_choices_are_those_of_the_code_that_acts():
     def choices(name):
         return tuple(all_fields()[name].setting.choices)
 
-    assert set(choices("member_map")) == set(population._MAPPED)
+    assert set(choices("member_map")) == set(MAPPED)
     assert choices("renderings.background") == BACKGROUNDS
     with pytest.raises(UserError, match=", ".join(choices("criterion"))):
         keep_by("neither", {}, fraction=0.5)

@@ -18,7 +18,7 @@ from sparsity_jax.data import Dataset
 from sparsity_jax.distributed import determinism
 from sparsity_jax.errors import UserError
 from sparsity_jax.training import DeviceDataset, init_state
-from sparsity_jax.training.population import stack
+from sparsity_jax.training.members import stack
 from sparsity_jax.training.run import make_run
 from sparsity_jax.training.step import take_steps
 

@@ -52,10 +52,10 @@ def test_a_signal_commits_a_checkpoint_between_evaluations_and_the_run_goes_on_f
     assert main(tmp_path / "whole") == 0
     train_steps = fitting.train_population
 
-    def asked_to_stop(*arguments, until, mapping):
+    def asked_to_stop(*arguments, until, mapping, **others):
         if until == step:
             os.kill(os.getpid(), signum)
-        return train_steps(*arguments, until=until, mapping=mapping)
+        return train_steps(*arguments, until=until, mapping=mapping, **others)
 
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "train_population", asked_to_stop)
@@ -92,11 +92,11 @@ def test_a_run_that_goes_on_with_other_devices_ends_alike(tmp_path, monkeypatch)
     assert main(tmp_path / "whole", *split) == 0
     train_steps = fitting.train_population
 
-    def asked_to_stop(*arguments, until, mapping):
+    def asked_to_stop(*arguments, until, mapping, **others):
         assert mapping.devices == 4
         if until == 100:
             os.kill(os.getpid(), signal.SIGTERM)
-        return train_steps(*arguments, until=until, mapping=mapping)
+        return train_steps(*arguments, until=until, mapping=mapping, **others)
 
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "train_population", asked_to_stop)
@@ -156,8 +156,8 @@ def test_a_vanished_workdir_and_a_held_one_are_named(tmp_path, monkeypatch, caps
 
     train_steps = fitting.train_population
 
-    def vanishing(*arguments, until, mapping):
-        state = train_steps(*arguments, until=until, mapping=mapping)
+    def vanishing(*arguments, until, mapping, **others):
+        state = train_steps(*arguments, until=until, mapping=mapping, **others)
         shutil.rmtree(tmp_path / "gone")
         return state
 

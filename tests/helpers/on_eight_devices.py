@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from sparsity_jax.training import DeviceDataset, init_state
+from sparsity_jax.training.members import stack
 from sparsity_jax.training.population import (
     MemberMapping,
     _compiled,
     _orders,
     on_devices,
-    stack,
     train_population,
 )
 
@@ -46,7 +46,7 @@ def main() -> None:
     split, mapped = trained(sharded), trained(MemberMapping("map", "pmap", 8))
     orders = _orders(own, 0, size=40)
     arguments = own, orders, split, on_devices(data, sharded), 2
-    hlo = _compiled(SETUP, sharded).lower(*arguments).compile().as_text()
+    hlo = _compiled(SETUP, sharded, None, ()).lower(*arguments).compile().as_text()
     found = {
         "devices": jax.device_count(),
         "shard_map is one device": same(one, split),

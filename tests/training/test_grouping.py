@@ -15,7 +15,7 @@ from sparsity_jax.config.base import default_config
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.data import Dataset
 from sparsity_jax.distributed.preemption import Interrupted
-from sparsity_jax.training import DeviceDataset, trainer
+from sparsity_jax.training import DeviceDataset, grouping, trainer
 from sparsity_jax.training.grouping import groups
 from sparsity_jax.training.run import make_run
 
@@ -93,6 +93,26 @@ def test_groups_hold_what_shares_a_program_evenly_and_in_order(tmp_path):
     assert split[0][0] is found[0]
     assert [len(group) for group in groups(found, most=1)] == [1] * len(found)
     assert jax.default_backend() != "cpu" or max(map(len, groups(found))) <= 4
+
+
+@pytest.mark.parametrize(("free_members", "sizes"), [(100, [7, 5, 5]), (6, [3, 4, 5, 5])])
+def test_on_a_gpu_groups_are_as_large_as_there_are_runs_and_memory(
+    tmp_path, monkeypatch, free_members, sizes
+):
+    """A table's strengths of one optimizer are one group: no number of members is aimed at."""
+    config, dataset = small()
+    config.sweep = tuple(
+        {"optimizer": optimizer, "strength": 10.0**-power}
+        for optimizer, count in (("adam", 7), ("sgd", 5), ("adadelta", 5))
+        for power in range(count)
+    )
+    data = DeviceDataset.of(dataset)
+    found = [make_run(run, dataset, data, tmp_path) for run in expand(config)]
+    most = max(grouping.member_bytes(run.program) for run in found)
+    monkeypatch.setattr(grouping, "free_bytes", lambda: int(free_members * most))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "local_device_count", lambda: 1)
+    assert [len(group) for group in groups(found)] == sizes
 
 
 def test_equal_data_share_a_program_wherever_they_lie_and_other_data_do_not(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from sparsity_jax.data import Dataset, Stream
+from sparsity_jax.distributed import graphs
 from sparsity_jax.models import Conv, Plan
 from sparsity_jax.models.networks import basicnet
 from sparsity_jax.training import (
@@ -21,17 +22,18 @@ from sparsity_jax.training import (
     ProgramConfig,
     StreamingDataset,
     init_state,
+    population,
     train_steps,
 )
 from sparsity_jax.training.grouping import member_bytes
+from sparsity_jax.training.members import MAPPED, member, stack
 from sparsity_jax.training.population import (
+    EpochOrders,
     MemberMapping,
     _compiled,
     choose_mapping,
-    member,
     on_devices,
     split_batch,
-    stack,
     train_population,
 )
 
@@ -82,8 +84,9 @@ def test_members_are_bit_for_bit_the_runs_alone(data, alone, mapping):
     assert all(same(member(state, i), own) for i, own in enumerate(alone))
 
 
-def test_batched_members_are_the_runs_alone_up_to_rounding(data, alone):
-    state = together(data, MEMBERS, MemberMapping("vmap"))
+@pytest.mark.parametrize("mapping", ["vmap", "hybrid"])
+def test_batched_members_are_the_runs_alone_up_to_rounding(data, alone, mapping):
+    state = together(data, MEMBERS, MemberMapping(mapping))
     for i, own in enumerate(alone):
         for got, expected in zip(
             jax.tree.leaves(member(state, i).variables), jax.tree.leaves(own.variables), strict=True
@@ -91,7 +94,7 @@ def test_batched_members_are_the_runs_alone_up_to_rounding(data, alone):
             np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("mapping", ["unroll", "vmap", "map"])
+@pytest.mark.parametrize("mapping", MAPPED)
 def test_neither_place_nor_a_diverging_neighbour_changes_a_member(data, mapping):
     usual = together(data, MEMBERS, MemberMapping(mapping))
     wild = [hparams(3, rate=1e30), *MEMBERS[:2][::-1], MEMBERS[3]]
@@ -127,13 +130,66 @@ def test_a_batch_that_no_two_devices_divide_stays_on_one():
     assert split_batch(6).devices == 3
 
 
+def test_a_fixed_number_of_steps_is_that_number_of_steps(data):
+    mapping = MemberMapping("map")
+    own, start = stack(MEMBERS[:2]), stack([init_state(SETUP, own) for own in MEMBERS[:2]])
+    orders = EpochOrders(own, data).of(0)
+    a, b = (
+        _compiled(SETUP, mapping, fixed, ())(own, orders, jax.tree.map(jnp.copy, start), data, 3)
+        for fixed in (None, 3)
+    )
+    assert a.step.tolist() == [3, 3]
+    for got, expected in zip(jax.tree.leaves(b), jax.tree.leaves(a), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_an_epoch_is_drawn_once(data, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        population, "_orders", lambda hparams, epoch, size: drawn.append(epoch) or np.arange(size)
+    )
+    orders = EpochOrders(stack(MEMBERS), data)
+    for epoch in (0, 0, 0, 1, 1, 2, 0):
+        orders.of(epoch)
+    assert drawn == [0, 1, 2, 0]
+
+
+def test_a_gpu_batches_members_and_leaves_one_alone(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert [choose_mapping(n, devices=4).kind for n in (1, 4, 7, 8)] == [
+        "unroll", "unroll", "hybrid", "hybrid",
+    ]  # fmt: skip
+    assert choose_mapping(7, kind="vmap").kind == "vmap"
+
+
+def test_training_as_a_gpu_does_it_is_the_runs_alone_up_to_rounding(data, alone, monkeypatch):
+    """Fixed calls, compiler options, convolutions by member, two-stage norms: run on a CPU."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr("sparsity_jax.training.calls.FIXED_STEPS", 3)
+    built = []
+    compiled = population._compiled
+    monkeypatch.setattr(
+        population, "_compiled", lambda *given: built.append(given[2:]) or compiled(*given)
+    )
+    state = together(data, MEMBERS[:2], choose_mapping(2))
+    options = graphs.compiler_options()
+    assert options
+    # 5 steps an epoch, looks at 5 and 12: calls of 3 and 2, 3 and 2, 2.
+    assert built == [(3, options), (None, options)] * 2 + [(None, options)]
+    for i, own in enumerate(alone[:2]):
+        for got, expected in zip(
+            jax.tree.leaves(member(state, i).variables), jax.tree.leaves(own.variables), strict=True
+        ):
+            np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+
+
 def test_strengths_rates_and_seeds_share_one_program(data):
     _compiled.cache_clear()
     mapping = MemberMapping("map")
     together(data, MEMBERS[:2], mapping)
     together(data, MEMBERS[2:], mapping)
     assert _compiled.cache_info().misses == 1
-    assert _compiled(SETUP, mapping)._cache_size() == 1
+    assert _compiled(SETUP, mapping, None, ())._cache_size() == 1
 
 
 def test_choose_layout_uses_as_many_devices_as_divide_the_members():
@@ -154,7 +210,9 @@ def test_the_memory_estimate_is_above_the_compilers_account_but_not_by_much(widt
     data = DeviceDataset(*some, *some, np.ones(1, np.float32), np.ones(1, np.float32))
     orders = np.zeros((members, 80), np.int32)
     compiled = (
-        _compiled(program, MemberMapping("unroll")).lower(own, orders, shapes, data, 3).compile()
+        _compiled(program, MemberMapping("unroll"), None, ())
+        .lower(own, orders, shapes, data, 3)
+        .compile()
     )
     account = compiled.memory_analysis()
     needed = account.temp_size_in_bytes + account.output_size_in_bytes

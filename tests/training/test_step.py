@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from sparsity_jax.optimizers import OPTIMIZERS
 from sparsity_jax.training import Hparams, init_state, train_steps
-from sparsity_jax.training.step import _take_steps, epoch_order, next_batch, train_step
+from sparsity_jax.training.step import _compiled, epoch_order, next_batch, train_step
 
 ORACLE = Path(__file__).with_name("oracle.npz")
 
@@ -91,12 +91,14 @@ def test_batches_within_an_epoch_are_the_order_cut_up(with_program, data):
 
 
 def test_ten_strengths_times_three_seeds_compile_once(program, data):
-    _take_steps.clear_cache()
+    steps = _compiled(None, ())
+    steps.clear_cache()
     for strength in np.logspace(-5, -1, 10):
         for seed in range(3):
             numbers = hparams(seed=seed, strength=strength)
             train_steps(program, numbers, data, init_state(program, numbers), until=2)
-    assert _take_steps._cache_size() == 1
+    assert _compiled(None, ()) is steps
+    assert steps._cache_size() == 1
 
 
 def test_it_learns(program, data):
