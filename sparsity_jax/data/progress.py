@@ -112,7 +112,7 @@ class Bar:
 
     @property
     def done(self) -> int:
-        """How much is done."""
+        """Amount that is done."""
         return self._done
 
     def _far(self) -> str:

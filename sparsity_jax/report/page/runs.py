@@ -12,7 +12,7 @@ from sparsity_jax.storage.results import RunResult
 
 @dataclasses.dataclass(frozen=True)
 class RunCard:
-    """What stands on a run's card.
+    """Content of a run's card.
 
     Attributes:
       label: of the run.
