@@ -17,8 +17,9 @@ from sparsity_jax.storage.results import read_results
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-RUNS = read_results(ROOT / "notebooks" / "results" / "quickstart.csv")
-CLAIMS = json.loads((ROOT / "notebooks" / "results" / "quickstart_claims.json").read_text())
+RESULTS = ROOT / "notebooks" / "results"
+RUNS = read_results(RESULTS / "quickstart.csv")
+CLAIMS = json.loads((RESULTS / "quickstart_claims.json").read_text())
 COLUMNS = {
     "error %": "test_error",
     "by gamma %": "sparsity_gamma",
@@ -57,6 +58,30 @@ def test_the_claims_are_counted_right():
     configs = (ROOT / "configs" / "README.md").read_text()
     _, passed, failed, untested = numbers
     assert f"{passed} pass, {failed} fail, {untested} cannot be tested" in configs
+
+
+def test_the_claims_of_table_1_in_miniature_are_counted_right():
+    """Shortened: what they would do stands in the evidence."""
+    claims = json.loads((RESULTS / "table1_renderings_claims.json").read_text())["claims"]
+    told = [re.search(r"would (pass|fail)", claim["evidence"]) for claim in claims]
+    counted = Counter(found[1] if found else "not testable" for found in told)
+    assert {claim["outcome"] for claim in claims} == {"shortened", "not testable"}
+    passed, failed, untested = (counted[each] for each in ("pass", "fail", "not testable"))
+    assert f"would pass {passed}, fail {failed} and cannot test {untested}" in README
+    configs = (ROOT / "configs" / "README.md").read_text()
+    words = f"{passed} would pass, {failed} would fail, {untested} cannot be tested"
+    assert words in configs
+
+
+def test_the_best_of_table_1_in_miniature_are_those_quoted():
+    rows = read_results(RESULTS / "table1_renderings.csv")
+    assert len(rows) == 42
+    configs = (ROOT / "configs" / "README.md").read_text()
+    for optimizer, verb in (("adam", "Adam + L2 reaches"), ("sgd", "SGD + L2")):
+        mine = [r for r in rows if (r.optimizer, r.regularizer) == (optimizer, "l2")]
+        best = max(mine, key=lambda row: row.sparsity_gamma)
+        error = f"{best.test_error:.1f} %"
+        assert f"{verb} {best.sparsity_gamma:.1f} % at {error}" in configs
 
 
 @pytest.mark.parametrize("dataset", ["CIFAR10", "CIFAR100"])
