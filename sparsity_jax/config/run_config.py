@@ -249,7 +249,7 @@ class RunConfig:
     )
     prune_patience: int = setting(
         3,
-        "evaluations in a row with |gamma| < 1e-3 and no gradient before a filter is cut",
+        "evaluations in a row with gamma and its gradient below 1e-20 before a filter is cut",
         check=at_least(1),
     )
     prune_least_gain: float = setting(

@@ -18,6 +18,7 @@ from sparsity_jax.pruning.smaller import shrink_model
 from sparsity_jax.pruning.surgery import Keep, checked_keep, cuts_of, prune, prune_opt_state
 
 GAMMA_THRESHOLD = 1e-3  # Sec. 2.1, "sparsity by scale"
+VANISHED = 1e-20  # the square of a smaller number is 0 in float32
 
 Kept = Mapping[str, np.ndarray]  # layer -> places in the original network of the filters left
 
@@ -69,20 +70,21 @@ def shrink_state(
 
 
 def dead_filters(
-    gammas: Mapping[str, np.ndarray], no_gradient: Mapping[str, np.ndarray], *, patience: int
+    gammas: Mapping[str, np.ndarray], pulls: Mapping[str, np.ndarray], *, patience: int
 ) -> dict[str, np.ndarray]:
-    """Filters that can go: |gamma| small for long, and nothing that the loss could change in them.
+    """Filters that can go: their gamma and what the loss could change in it have vanished.
 
-    dead[c] = |gamma[t, c]| < 1e-3 for the last `patience` evaluations t, and
-              d loss / d gamma[c] = 0 at every step of the intervals that end there
+    dead[c] = |gamma[t, c]| < 1e-20 and mean |d loss / d gamma[c]| < 1e-20 since the evaluation
+              before, at the last `patience` evaluations t
 
-    A filter without gradient never fires, or answers a constant, or nothing reads it. Small gammas
-    alone are not enough: Adam with L2 swings around zero, and in short runs half of those come back
-    (`tests/benchmarks/README.md` has the numbers).
+    Below 1e-20 a product of two such numbers is 0 in float32: nothing of the filter is left that
+    could grow. Adam with L2 gets there by itself. Less is not enough. Small gammas swing around
+    zero; a filter that beta keeps silent, without any gradient, comes back when L2 has brought beta
+    to zero too (`tests/benchmarks/README.md` has the numbers).
 
     Args:
       gammas: layer -> (evaluations, filters), in order of time.
-      no_gradient: layer -> (filters,) bool, over the last `patience` intervals.
+      pulls: layer -> (evaluations, filters) mean |d loss / d gamma| since the evaluation before.
       patience: evaluations in a row, at least 1.
 
     Returns:
@@ -92,17 +94,17 @@ def dead_filters(
       UserError: a patience below 1.
 
     Example:
-      >>> gammas = {"C1": np.array([[0.5, 1e-4], [0.5, 1e-5]])}
-      >>> dead_filters(gammas, {"C1": np.array([True, True])}, patience=2)["C1"].tolist()
+      >>> gammas = {"C1": np.array([[0.5, 1e-25], [0.5, 1e-30]])}
+      >>> dead_filters(gammas, {"C1": np.zeros((2, 2))}, patience=2)["C1"].tolist()
       [False, True]
     """
     if patience < 1:
         raise UserError(f"patience={patience} is not valid; give 1 evaluation or more")
     found = {}
     for name, values in gammas.items():
-        recent = np.abs(values[-patience:])
-        small = (recent < GAMMA_THRESHOLD).all(0) & (len(recent) == patience)
-        found[name] = small & no_gradient[name]
+        recent, pulled = np.abs(values[-patience:]), pulls[name][-patience:]
+        gone = ((recent < VANISHED) & (pulled < VANISHED)).all(0)
+        found[name] = gone & (len(recent) == patience)
     return found
 
 

@@ -32,7 +32,7 @@ class CutRule(NamedTuple):
     """Rule that decides when filters are cut.
 
     Attributes:
-      patience: evaluations in a row with |gamma| < 1e-3 and without a gradient on the way.
+      patience: evaluations in a row at which gamma and its gradient have vanished.
       least_gain: share of multiply-adds that a cut must save, in [0, 1).
     """
 
@@ -79,9 +79,11 @@ def next_keep(
       Layer -> (filters left,) bool, True = keep.
     """
     kept = kept_after(plan, cuts)
-    left = {name: gammas[name][:, places] for name, places in kept.items()}
-    quiet = {name: (pulls[name][-rule.patience :, at] == 0).all(0) for name, at in kept.items()}
-    dead = dead_filters(left, quiet, patience=rule.patience)
+    left, pulled = (
+        {name: values[name][:, places] for name, places in kept.items()}
+        for values in (gammas, pulls)
+    )
+    dead = dead_filters(left, pulled, patience=rule.patience)
     keep = keep_living({name: values[-1] for name, values in left.items()}, dead)
     return keep if pays(plan_after(plan, cuts), keep, least_gain=rule.least_gain) else None
 

@@ -43,7 +43,14 @@ QUICK_START = {
 CASES: dict[str, dict[str, Any]] = {
     # The quick start's first run: a short run at a large strength, in which gamma flickers.
     "renderings, L2 1e-3": QUICK_START,
-    "renderings, L2 3e-3": {**QUICK_START, "strength": 3e-3},
+    # Three times the strength and an early drop: filters die early enough to save something.
+    "renderings, L2 3e-3, early drop": {
+        **QUICK_START,
+        "strength": 3e-3,
+        "epochs": 36.0,
+        "drops": ((10.0, 0.1),),
+        "evaluations": 36,
+    },
     # Table 6's narrowest network, shortened from 325 epochs to 4, at ten times its strength.
     "CIFAR-10, L2 1e-3, shortened": {
         "data": "cifar10",
@@ -82,22 +89,25 @@ def returns(measured: Measurements, *, patience: int, by_gamma_alone: bool = Fal
 
     Args:
       measured: of a run without cutting, with its activity.
-      patience: evaluations in a row with |gamma| < 1e-3.
-      by_gamma_alone: leave out the rule's second half, that no gradient reaches gamma.
+      patience: evaluations in a row.
+      by_gamma_alone: call dead what has |gamma| < 1e-3 at that many evaluations.
     """
     counts = np.zeros(3, int)
     for layer, gamma in measured.gamma.items():
-        quiet = (measured.pull[layer] == 0) | by_gamma_alone
-        lately = [quiet[max(0, t + 1 - patience) : t + 1].all(0) for t in range(len(gamma))]
-        declared = np.array(
-            [
-                dead_filters({layer: gamma[: t + 1]}, {layer: lately[t]}, patience=patience)[layer]
-                for t in range(len(gamma))
-            ]
-        )
+        active = np.abs(gamma) >= GAMMA_THRESHOLD
+        if by_gamma_alone:
+            lately = [active[max(0, t + 1 - patience) : t + 1] for t in range(len(gamma))]
+            declared = np.array([~each.any(0) & (len(each) == patience) for each in lately])
+        else:
+            pull = measured.pull[layer]
+            declared = np.array(
+                [
+                    dead_filters({"": gamma[:t]}, {"": pull[:t]}, patience=patience)[""]
+                    for t in range(1, len(gamma) + 1)
+                ]
+            )
         ever, first = declared.any(0), declared.argmax(0)
         later = np.arange(len(gamma))[:, None] > first
-        active = np.abs(gamma) >= GAMMA_THRESHOLD
         counts += [ever.sum(), (ever & (active & later).any(0)).sum(), (ever & active[-1]).sum()]
     return Returns(*(int(count) for count in counts))
 
