@@ -132,3 +132,86 @@ def test_operations_of_a_step_are_those_that_xla_counts():
     assert ours.flops < found["flops"] < 1.2 * ours.flops  # norms and Adam are not products
     assert Ceilings(2e12, 1e12).least_ms(Counted(1e9, 1e9)) == pytest.approx(1.0)
     assert math.isfinite(ours.bytes)
+
+
+def test_a_cut_step_and_measuring_run_in_miniature(monkeypatch, capsys):
+    import alive
+    import workload
+
+    monkeypatch.setattr(alive, "basic_net", lambda width, size=32: workload.MINIATURE)
+    monkeypatch.setattr(alive, "PUBLISHED", (50, 80))  # of its two layers
+    assert alive.main(["--quick", "--only", "cut-step", "measuring"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    columns = ["dense", "cut", "batches of 500", "batches of 40", "a loop of 40 in calls of 2,000"]
+    assert [line.partition(", ")[2].partition(": ")[0] for line in lines] == columns
+    assert all("page faults, " in line for line in lines)
+    firsts = [line for line in lines if ": " in line and " 1.000 of the first" in line]
+    assert len(firsts) >= 2  # each row's first column, beside itself
+
+
+def test_columns_take_turns_in_processor_time():
+    import alive
+
+    called = []
+
+    def column(name: str, count: int) -> None:
+        called.append(name)
+        sum(i * i for i in range(count))
+
+    columns = {
+        name: functools.partial(column, name, count)
+        for name, count in (("short", 20_000), ("long", 2_000_000))
+    }
+    found = alive.in_turns(columns, 2)
+    assert called == ["short", "long", "long", "short", "short", "long"]  # once to compile
+    assert min(one.seconds for one in found["long"]) > max(one.seconds for one in found["short"])
+
+
+def test_a_grid_in_processes_is_compared_by_the_medians_of_its_rounds(monkeypatch, capsys):
+    import processes
+
+    spent = iter([(30, 50), (20, 55), (10, 50), (8, 56), (40, 50), (12, 57)])
+    asked = []
+
+    def command(config: Path, number: int, *, scale: float) -> processes.Spent:
+        asked.append((config.name, number, scale))
+        return processes.Spent(*map(float, next(spent)))
+
+    monkeypatch.setattr(processes, "command", command)
+    monkeypatch.setattr(processes.data, "load", lambda *args, **kwargs: None)
+    monkeypatch.setattr(sys, "argv", ["processes.py", "--processes", "1", "3", "--scale=0.5"])
+    processes.main()
+    assert asked == [("quickstart.py", 1, 0.5), ("quickstart.py", 3, 0.5)] * 3
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == "--processes=1: 30 s (50 core-s), 1.00x; rounds 30.0, 10.0, 40.0"
+    assert said[2] == "--processes=3: 12 s (56 core-s), 2.50x; rounds 20.0, 8.0, 12.0"
+
+
+def test_a_command_that_fails_is_not_measured(tmp_path):
+    import processes
+    from timing import NotMeasuredError
+
+    with pytest.raises(NotMeasuredError, match=r"nowhere\.py"):
+        processes.command(tmp_path / "nowhere.py", 1, scale=1.0)
+
+
+def test_returns_are_filters_that_were_called_dead_and_were_active_later():
+    import equivalence
+    import numpy as np
+
+    from sparsity_jax.storage.measurements import Measurements
+
+    times = np.arange(6)
+    gamma = np.full((6, 4), 0.5)
+    gamma[1:, 0] = 1e-30  # dead for good
+    gamma[1:, 1] = 1e-30  # pulled by the loss: not dead
+    gamma[1:4, 2] = 1e-30  # back for an evaluation
+    gamma[5, 2] = 1e-30
+    gamma[1:, 3] = 1e-5  # small
+    gamma[5, 3] = 0.2
+    pull = np.zeros((6, 4))
+    pull[:, 1] = 1e-9
+    measured = Measurements(times, times, {"C1": gamma}, {"C1": gamma}, pull={"C1": pull})
+    assert equivalence.returns(measured, patience=3) == (2, 1, 0)
+    assert equivalence.returns(measured, patience=4) == (1, 0, 0)
+    assert equivalence.returns(measured, patience=3, by_gamma_alone=True) == (4, 2, 1)
