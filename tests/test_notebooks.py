@@ -40,10 +40,30 @@ def test_it_runs(path, nbformat, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([source, os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("SPARSITY_JAX_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")  # as a reader has it
+    notebook = nbformat.read(path, as_version=4)
+    stored = printed(notebook)
     client = nbclient.NotebookClient(
-        nbformat.read(path, as_version=4),
+        notebook,
         timeout=SECONDS,
         kernel_name="python3",
         resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
+    assert printed(notebook) == stored
+
+
+def printed(notebook):
+    """What the cells print that print the same on every machine: those tagged "repeatable"."""
+    return [
+        "".join(o.text for o in cell.outputs if o.get("name") == "stdout")
+        for cell in notebook.cells
+        if "repeatable" in cell.metadata.get("tags", ())
+    ]
+
+
+@pytest.mark.parametrize("name", ["paper_tables", "selectivity_and_dynamics"])
+def test_numbers_that_every_machine_prints_are_compared(name, nbformat):
+    path = next(path for path in NOTEBOOKS if path.stem == name)
+    found = printed(nbformat.read(path, as_version=4))
+    assert len(found) >= 2
+    assert any(found)

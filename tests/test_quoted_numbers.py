@@ -13,6 +13,7 @@ from sparsity_jax.report.aggregate import run_labels
 from sparsity_jax.report.paper.calibration import recorded
 from sparsity_jax.report.paper.published import published
 from sparsity_jax.report.paper.reproduced import reproduced
+from sparsity_jax.sparsity.low_gradient import PHASES
 from sparsity_jax.storage.results import read_results
 
 ROOT = Path(__file__).parent.parent
@@ -129,6 +130,12 @@ def test_the_quick_starts_notebook_tells_the_lengths_of_the_stored_runs():
     lengths = {row.steps for row in RUNS}
     assert len(lengths) == 1
     assert f"four runs of {lengths.pop():,} steps" in _text("quickstart")
+
+
+def test_the_dynamics_notebook_tells_the_simulations_gradients():
+    (steps, first), (_, later) = PHASES
+    said = f"a standard deviation of {first:g} for {steps} steps and of {later:.5f} from then on"
+    assert said in _text("selectivity_and_dynamics")
 
 
 def _cells(name: str) -> list[dict]:
