@@ -15,6 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from sparsity_jax.report.aggregate import OPTIMIZER_NAMES, REGULARIZER_NAMES
@@ -138,12 +139,15 @@ def _cells(axes: Axes, plane: Plane, scale: Scale, theme: style.Theme) -> None:
 
 
 def _number(axes: Axes, place: tuple[float, float], value: float, scale: Scale) -> None:
-    """Writes a cell's number in it, dark on light colours and light on dark ones."""
-    red, green, blue, _ = scale.colors(scale.norm(max(value, scale.norm.vmin or value)))
+    """Writes a cell's number in it, dark on light colours and light on dark ones, over lines."""
+    red, green, blue, _ = ground = scale.colors(scale.norm(max(value, scale.norm.vmin or value)))
     ink = "#000000" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "#ffffff"
     digits = 1 if scale.column == "test_error" and value < 10 else 0
     text = f"{value:.{digits}f}"
-    axes.text(*place, text, color=ink, fontsize=6.2, ha="center", va="center", zorder=4)
+    halo = [withStroke(linewidth=2.2, foreground=ground)]  # lines end before the digits
+    axes.text(
+        *place, text, color=ink, fontsize=6.2, ha="center", va="center", zorder=4, path_effects=halo
+    )
 
 
 def _values(plane: Plane) -> list[str]:
