@@ -90,7 +90,7 @@ def _data(folder: Path) -> Iterator[Finding]:
         return
     yield True, f"{folder}: {shutil.disk_usage(folder).free / 2**30:.1f} GiB free"
     for path in sorted(folder.glob("*/*.npz")):
-        dataset = read_cache(path)
+        dataset = read_cache(path, pixels=False)
         if dataset is None:
             why = "is of an older version, or damaged"
             yield False, f"{path} {why}; delete it, it is made again when needed"
