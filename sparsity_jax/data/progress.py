@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ class Heartbeat:
     It speaks for work that cannot tell how far it is: compiling, or a library's own loop.
 
     Args:
-      beat: what to call; it must not raise.
+      beat: what to call; when it finds that nobody reads what it prints, no more beats follow.
       every: seconds between calls; None: `LINE_EVERY`.
 
     Example:
@@ -41,8 +42,9 @@ class Heartbeat:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(self._every):
-            self._beat()
+        with contextlib.suppress(OSError, ValueError):  # nobody reads, or the stream is closed
+            while not self._ended.wait(self._every):
+                self._beat()
 
 
 def still(doing: Callable[[], str], *, shown: bool = True) -> Heartbeat:

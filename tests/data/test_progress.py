@@ -28,13 +28,29 @@ def test_what_is_short_is_one_line_and_what_is_hidden_none(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_heart_beats_until_the_work_ends(capsys, monkeypatch):
-    beaten = threading.Event()
+def test_a_heart_beats_until_the_work_ends():
+    before, beaten = threading.active_count(), threading.Event()
     with Heartbeat(beaten.set, every=0.01):
         assert beaten.wait(30)
-    threads = threading.active_count()
-    said = threading.Event()
+    assert threading.active_count() == before
+
+
+def test_a_heart_stops_when_nobody_reads():
+    beats = []
+
+    def beat() -> None:
+        beats.append(1)
+        raise BrokenPipeError
+
+    with Heartbeat(beat, every=0.01) as heart:
+        heart._thread.join(30)
+        assert not heart._thread.is_alive()
+    assert beats == [1]
+
+
+def test_long_work_says_what_it_does(capsys, monkeypatch):
     monkeypatch.setattr(progress, "LINE_EVERY", 0.01)
+    said = threading.Event()
 
     def doing() -> str:
         said.set()
@@ -42,5 +58,4 @@ def test_a_heart_beats_until_the_work_ends(capsys, monkeypatch):
 
     with still(doing):
         assert said.wait(30)
-    assert threading.active_count() == threads
     assert capsys.readouterr().err.startswith("shuffling, 0 s so far\n")
