@@ -40,7 +40,7 @@ def said(records: Records) -> str:
         (timing.speedup, row.run, timing.batch)
         for row in records.rows
         for timing in getattr(records.pruned.get(row.run), "latency", ())
-        if timing.is_faster
+        if timing.is_faster and _smaller(records.pruned[row.run])
     ]
     if not timed:
         return "No speed-up was measured: nothing, or too little for this device, was removed."
@@ -51,6 +51,11 @@ def said(records: Records) -> str:
         f"Largest gain: {labels[run]} at batch {batch}, {speedup:.1f} times as fast with "
         f"{gone:.0f}{NO_BREAK}% of its filters gone."
     )
+
+
+def _smaller(record: PrunedRecord) -> bool:
+    """Whether anything was removed: two equal networks differ in time by chance alone."""
+    return record.pruned.macs < record.dense.macs
 
 
 def _timed(record: PrunedRecord | None) -> bool:
@@ -64,14 +69,15 @@ def _cells(record: PrunedRecord, batches: list[int]) -> list[Cell]:
     return [
         *(change(before, after, _short(before), _short(after)) for before, after in sizes),
         *([] if record.file_bytes else [Cell("")]),
-        *(_times(by_batch.get(batch)) for batch in batches),
+        *(_times(by_batch.get(batch), smaller=_smaller(record)) for batch in batches),
     ]
 
 
-def _times(timing: Latency | None) -> Cell:
+def _times(timing: Latency | None, *, smaller: bool) -> Cell:
     if timing is None:
         return Cell("")
-    verdict = f"{timing.speedup:.2f}×" if timing.is_faster else f"none ({timing.speedup:.2f}×)"
+    gains = timing.is_faster and smaller
+    verdict = f"{timing.speedup:.2f}×" if gains else f"none ({timing.speedup:.2f}×)"
     return Cell(
         f"{_ms(timing.dense_ms)} → {_ms(timing.pruned_ms)}",
         timing.speedup,

@@ -50,6 +50,16 @@ def test_no_speedup_is_called_none(records, factor, noise):
     assert "No speed-up was measured" in gains.said(made)
 
 
+def test_a_network_that_lost_nothing_gains_nothing(records):
+    made = records(2.3)
+    whole = {run: dataclasses.replace(r, pruned=r.dense) for run, r in made.pruned.items()}
+    made = dataclasses.replace(made, pruned=whole)
+    lines = gains.gains_table(made).lines
+    assert lines
+    assert all(cell.note == "none (2.30×)" for line in lines for cell in line[-2:])
+    assert "No speed-up was measured" in gains.said(made)
+
+
 def test_without_timings_there_is_no_table_and_no_figure(built):
     loaded = workdir.load(built)
     untimed = {run: dataclasses.replace(r, latency=()) for run, r in loaded.pruned.items()}
