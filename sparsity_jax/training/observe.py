@@ -69,10 +69,10 @@ def observe(run: Run, state: TrainState, eval_log: EvalLog, cuts: Sequence[Cut] 
 
 
 class _Seen(NamedTuple):
-    """What is read of a state: numpy arrays."""
+    """Parts of a state that an evaluation reads, on the device and then as NumPy arrays."""
 
-    step: np.ndarray
-    loss_sum: np.ndarray
+    step: jax.Array | np.ndarray
+    loss_sum: jax.Array | np.ndarray
     norms: Mapping[str, Any]
     activity: Any
 
