@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 _MOST_PARTS, _FEWEST_PARTS = 64, 8  # sums of the first stage
-_FEWEST_ROWS = 512  # below, a second stage costs more than it spares
+_FEWEST_ROWS = 1024  # below, a second stage costs more than it spares
 
 _Sums = Callable[..., tuple[jax.Array, ...]]
 _Form = Callable[..., tuple[jax.Array, jax.Array, jax.Array]]
@@ -52,7 +52,7 @@ def sums_in_parts(array: jax.Array, *factors: jax.Array) -> tuple[jax.Array, ...
     """Sum an array (rows, C), and its products with factors, over the rows: in parts, then those.
 
     A barrier keeps the compiler from merging the stages. Rows that no number from 8 to 64 divides
-    are summed at once, and so are fewer than 512.
+    are summed at once, and so are fewer than 1,024.
 
     Args:
       array: (rows, C).
@@ -62,8 +62,8 @@ def sums_in_parts(array: jax.Array, *factors: jax.Array) -> tuple[jax.Array, ...
       sum array, sum array * factor, ...; (C,) each.
 
     Example:
-      >>> [total.tolist() for total in sums_in_parts(jnp.ones((1024, 2)))]
-      [[1024.0, 1024.0]]
+      >>> [total.tolist() for total in sums_in_parts(jnp.ones((1280, 2)))]
+      [[1280.0, 1280.0]]
     """
     rows, channels = array.shape
     counts = range(_MOST_PARTS, _FEWEST_PARTS - 1, -1)

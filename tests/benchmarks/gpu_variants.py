@@ -70,7 +70,9 @@ def variant_row(case: str, *, quick: bool) -> Figures:
     work = make_workload(plan, images=batches * BATCH)
     program = dataclasses.replace(work.program, precision=precision)
     work = dataclasses.replace(work, program=program)
-    options = VARIANTS[variant] if jax.default_backend() == "gpu" else ()
+    options = VARIANTS[variant]
+    if jax.default_backend() != "gpu":
+        options = ()
     fixed = variant in FIXED
     training = _Training(work, int(members), MemberMapping(mapping), options, fixed=fixed)
     began = time.monotonic()

@@ -46,7 +46,7 @@ def _bytes(lines: list[str]) -> int:
         if (operation := _OPERATION.match(line)) is None:
             continue
         rest = re.sub(r"/\*.*?\*/", "", operation["rest"])
-        code = _CODE.search(f" {rest}" if rest.startswith("(") else rest)
+        code = _CODE.search(rest)
         if code is None:
             continue
         result, arguments = rest[: code.start()], rest[code.end() :].partition(")")[0]

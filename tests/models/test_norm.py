@@ -10,7 +10,7 @@ import pytest
 from sparsity_jax.models.norm import batch_norm, sums_in_parts, two_stage
 
 EPSILON = 1e-5
-ROWS = (40, 511, 512, 513, 521, 640, 1024)  # 521 is prime
+ROWS = (40, 640, 1024, 1026, 1031)  # 1031 is prime
 
 
 def definition(x, gamma, beta):
@@ -31,9 +31,17 @@ def some(rows: int, *, dtype: str = "float64", channels: int = 5) -> tuple:
 
 def pulled(form, arguments: tuple) -> tuple:
     """The gradients of the arguments for random gradients of all three results."""
-    results, pull = jax.vjp(form, *arguments)
-    key = jax.random.key(0)
-    return results, pull(jax.tree.map(lambda r: jax.random.normal(key, r.shape, r.dtype), results))
+    rng = np.random.default_rng(0)
+    directions = jax.tree.map(
+        lambda result: jnp.asarray(rng.standard_normal(result.shape), result.dtype),
+        jax.eval_shape(form, *arguments),
+    )
+
+    def run(arguments: tuple, directions: tuple) -> tuple:
+        results, pull = jax.vjp(form, *arguments)
+        return results, pull(directions)
+
+    return jax.jit(run)(arguments, directions)
 
 
 @pytest.mark.parametrize("rows", ROWS)
@@ -55,7 +63,7 @@ def test_in_bfloat16_they_are_those_of_autodiff_up_to_one_rounding():
 
         return normalise
 
-    x, gamma, beta = some(640, dtype="float32")
+    x, gamma, beta = some(1280, dtype="float32")
     arguments = x.astype(jnp.bfloat16), gamma, beta
     got, expected = (pulled(narrow(form), arguments) for form in (own, definition))
     assert got[1][0].dtype == jnp.bfloat16
@@ -78,12 +86,12 @@ def test_the_compiler_may_not_merge_the_stages():
     def barriers(rows: int) -> int:
         return str(jax.make_jaxpr(sums_in_parts)(jnp.ones((rows, 4)))).count("optimization_barrier")
 
-    assert [barriers(rows) for rows in ROWS] == [0, 0, 1, 1, 0, 1, 1]
+    assert [barriers(rows) for rows in ROWS] == [0, 0, 1, 1, 0]
 
 
 def test_members_in_a_batch_are_members_alone():
-    members = [some(640 + i, dtype="float32") for i in range(3)]
-    stacked = tuple(jnp.stack([m[k][:640] for m in members]) for k in range(3))
+    members = [some(1280 + i, dtype="float32") for i in range(3)]
+    stacked = tuple(jnp.stack([m[k][:1280] for m in members]) for k in range(3))
     together = jax.vmap(own)(*stacked)
     for i in range(3):
         alone = own(*(leaf[i] for leaf in stacked))
@@ -93,7 +101,7 @@ def test_members_in_a_batch_are_members_alone():
 
 @pytest.mark.parametrize(("backend", "barriers"), [("cpu", 0), ("gpu", 2), ("tpu", 2)])
 def test_a_cpu_keeps_its_form(backend, barriers):
-    arguments = jnp.ones((10, 8, 8, 4)), jnp.ones(4), jnp.zeros(4)
+    arguments = jnp.ones((20, 8, 8, 4)), jnp.ones(4), jnp.zeros(4)
     with mock.patch.object(jax, "default_backend", return_value=backend):
         program = str(jax.make_jaxpr(lambda *given: batch_norm(*given))(*arguments))
     assert program.count("optimization_barrier") == barriers

@@ -2,7 +2,7 @@
 
 import jax
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsity_jax.training.calls import FIXED_STEPS, calls, check_every_steps
@@ -12,6 +12,7 @@ from sparsity_jax.training.calls import FIXED_STEPS, calls, check_every_steps
 def test_calls_cover_every_step_once_and_stay_within_an_epoch(backend, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
 
+    @settings(deadline=None)
     @given(st.integers(0, 900), st.integers(0, 900), st.integers(1, 400))
     def holds(start, length, steps_per_epoch):
         step = start
