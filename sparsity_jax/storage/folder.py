@@ -28,6 +28,8 @@ OURS = (
     "tables",
 )
 
+_NO_RESULT = {"checkpoint_seconds", "graphs"}  # fields that may differ when a command goes on
+
 
 def check(workdir: Path, config: Mapping[str, Any], *, overwrite: bool = False) -> None:
     """Refuse a workdir that holds another config's results, or that cannot be written to.
@@ -41,7 +43,7 @@ def check(workdir: Path, config: Mapping[str, Any], *, overwrite: bool = False) 
         return
     there, wanted = read_record(workdir)["config"], plain(config)
     differing = sorted(
-        field for field in {*there, *wanted} if there.get(field) != wanted.get(field)
+        field for field in {*there, *wanted} - _NO_RESULT if there.get(field) != wanted.get(field)
     )
     if differing:
         changes = "; ".join(
