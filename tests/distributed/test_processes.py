@@ -44,7 +44,11 @@ def start() -> Iterator[Callable[..., list[subprocess.Popen]]]:
             sys.executable, str(HERE / "one_of_many.py"), f"--config={HERE / 'small_grid.py'}:wide",
             f"--workdir={workdir}", f"--coordinator=localhost:{free_port()}", *flags,
         ]  # fmt: skip
-        there = {"PYTHONPATH": str(HERE.parents[1]), "JAX_NUM_CPU_DEVICES": str(devices)}
+        there = {
+            "PYTHONPATH": str(HERE.parents[1]),
+            "JAX_NUM_CPU_DEVICES": str(devices),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # eleven processes compile alike
+        }
         processes = []
         for index in range(count):
             with Path(f"{workdir}.{index}.log").open("w") as log:

@@ -49,7 +49,7 @@ def random_keep(plan, seed):
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 @given(seed=SEEDS)
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_expanding_is_the_way_back_of_pruning(plan, seed):
     variables, kept, smaller = variables_of(plan, seed), everything(plan), plan
     cut = variables
