@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -93,21 +95,21 @@ def test_what_died_is_cut_and_counted_in_the_original_network(run):
 
 @pytest.fixture
 def interrupted(run, monkeypatch):
-    """interrupted(name, step): the run that is cut, stopped after a checkpoint at that step."""
+    """interrupted(name, step): the run that is cut, asked to stop at that step by SIGTERM."""
     original, due = trainer._GroupTrainer._maybe_checkpoint, [-1]
 
-    def then_stop(self, seconds):
-        original(self, seconds)
+    def asked_to_stop(self, seconds):
         if self._step == due[0]:
-            self._members[0].checkpoints.wait()
-            raise Interrupted(15)
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, seconds)
 
-    monkeypatch.setattr(trainer._GroupTrainer, "_maybe_checkpoint", then_stop)
+    monkeypatch.setattr(trainer._GroupTrainer, "_maybe_checkpoint", asked_to_stop)
 
     def train(name: str, step: int) -> Path:
         due[0] = step
-        with pytest.raises(Interrupted):
+        with pytest.raises(Interrupted) as stopped:
             run(name, **CUT)
+        assert stopped.value.signum == signal.SIGTERM
         due[0] = -1
         return next((run.folder / name / "runs").iterdir()) / "checkpoints" / str(step)
 
@@ -124,7 +126,9 @@ def assert_same(workdir: Path, other: Path) -> None:
 
 def test_a_cut_run_resumes_bit_for_bit_from_any_checkpoint(run, interrupted):
     whole = run("whole", **CUT)
-    for step in (10, 20, 30, 50, 70):
+    cut = {int(step) for steps in measured(whole).cut_step.values() for step in steps}
+    assert cut >= {-1, 40}, "before, at and after a cut"
+    for step in (10, 20, 30, 40, 50, 70):
         interrupted("parts", step)
     assert_same(run("parts", **CUT), whole)
 
