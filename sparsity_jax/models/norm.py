@@ -14,6 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 
 _MOST_PARTS, _FEWEST_PARTS = 64, 8  # sums of the first stage
+# Of a sum without factors, all channels together: what keeps every processor busy. Fewer than 32
+# parts the compiler adds up inside the next kernel; with factors it would write the products first.
+_MOST_SUMS = 4096
 _FEWEST_ROWS = 1024  # below, a second stage costs more than it spares
 
 _Sums = Callable[..., tuple[jax.Array, ...]]
@@ -52,7 +55,7 @@ def sums_in_parts(array: jax.Array, *factors: jax.Array) -> tuple[jax.Array, ...
     """Sum an array (rows, C), and its products with factors, over the rows: in parts, then those.
 
     A barrier keeps the compiler from merging the stages. Rows that no number from 8 to 64 divides
-    are summed at once, and so are fewer than 1,024.
+    are summed at once, and so are fewer than 1,024. Without factors, wide arrays have fewer parts.
 
     Args:
       array: (rows, C).
@@ -66,13 +69,24 @@ def sums_in_parts(array: jax.Array, *factors: jax.Array) -> tuple[jax.Array, ...
       [[1280.0, 1280.0]]
     """
     rows, channels = array.shape
-    counts = range(_MOST_PARTS, _FEWEST_PARTS - 1, -1)
+    most = _MOST_PARTS if factors else min(_MOST_PARTS, max(_FEWEST_PARTS, _MOST_SUMS // channels))
+    counts = range(most, _FEWEST_PARTS - 1, -1)
     parts = next((count for count in counts if rows % count == 0), 1)
     if parts == 1 or rows < _FEWEST_ROWS:
         return _sums(array, *factors)
     terms = (array, *(array * factor for factor in factors))
     split = tuple(term.reshape(-1, parts, channels).sum(0) for term in terms)
-    return tuple(part.sum(0) for part in lax.optimization_barrier(split))
+    return _in_one_reduction(lax.optimization_barrier(split))
+
+
+def _in_one_reduction(arrays: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    """The sums of arrays of one shape over their first axis: a single kernel on a GPU."""
+    zeros = tuple(jnp.zeros((), array.dtype) for array in arrays)
+    return tuple(lax.reduce(arrays, zeros, _added, (0,)))
+
+
+def _added(left: tuple[jax.Array, ...], right: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    return tuple(a + b for a, b in zip(left, right, strict=True))
 
 
 def _sums(array: jax.Array, *factors: jax.Array) -> tuple[jax.Array, ...]:

@@ -1,7 +1,7 @@
 """What does XLA make of the training step for an H100, without one?
 
     python tests/benchmarks/gpu_program.py [--network WxSxC] [--cases MAPPING:MEMBERS[:bf16] ...]
-        [--fixed] [--no_graphs] [--deterministic] [--json=FILE]
+        [--fixed] [--no_graphs] [--deterministic] [--as_trained] [--json=FILE]
 
 Compiles the steps of populations for a described device (pip install 'jax[cuda13]' brings the
 compiler; no GPU or driver is needed), with the options that `distributed.graphs` gives them, and
@@ -16,8 +16,9 @@ prints a row for each:
             as the grouping of runs estimates it
 
 With --fixed the program is the one whose number of steps is compiled in; with --no_graphs XLA's own
-graphs are left as they are; with --deterministic it is that of `config.deterministic`. Nothing is
-run: there are no times.
+graphs are left as they are; with --deterministic it is that of `config.deterministic`; with
+--as_trained it also flips images, drops the learning rate and watches every filter, as the runs of
+Table 1 do. Nothing is run: there are no times.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ device_description_str: "NVIDIA H100 80GB HBM3"
 """
 # Triton's products and cuBLAS' fastest are chosen by timing them, which needs the device.
 OPTIONS = {"xla_gpu_enable_triton_gemm": False, "xla_gpu_autotune_level": 0}
+TRAINED = {"flip": True, "activity": True, "drops": ((312_500, 0.1),)}
 SCATTER = re.compile(r" (?:\w+-)*scatter\(")
 GROUPED = re.compile(r"(?:feature|batch)_group_count=(\d+)")
 HEADER = (
@@ -150,8 +152,10 @@ def _lowered(
     """The program before compilation, and our estimate of a member's bytes."""
     work, own = make_workload(plan_of(asked.network), images=20 * BATCH), seeded(members)
     precision = "bfloat16" if bf16 else "float32"
-    setup = dataclasses.replace(work.program, precision=precision)
-    state = jax.eval_shape(lambda: fresh(work, own))
+    setup = dataclasses.replace(
+        work.program, precision=precision, **(TRAINED if asked.as_trained else {})
+    )
+    state = jax.eval_shape(lambda: fresh(dataclasses.replace(work, program=setup), own))
     orders = np.zeros((members, 20 * BATCH), np.int32)
     here = SingleDeviceSharding(device)
     shapes = jax.tree.map(
@@ -178,7 +182,7 @@ def main() -> None:
     )
     parser.add_argument("--network", default="1x32x3", help="width x side x channels")
     parser.add_argument("--cases", nargs="+", default=CASES)
-    for name in ("fixed", "no_graphs", "deterministic"):
+    for name in ("fixed", "no_graphs", "deterministic", "as_trained"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()

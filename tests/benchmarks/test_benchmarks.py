@@ -281,6 +281,17 @@ def quick_rows(program: str, kept: Path, *flags: str) -> tuple[dict, str]:
     return json.loads(kept.read_text())["rows"], done.stdout
 
 
+def test_programs_for_a_gpu_import_nothing_that_a_bare_device_lacks():
+    """They ran in an environment without these; what else they import is in the list."""
+    lacking = {"matplotlib", "jinja2", "PIL", "torch", "embreex", "grain", "trimesh"}
+    code = (
+        f"import sys; sys.path[:0] = [{str(FOLDER)!r}]; import gpu_layers, gpu_variants, table; "
+        f"print(sorted({lacking!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr[-2000:]
+
+
 def test_a_miniature_of_the_layers_times_both_forms(tmp_path):
     flags = "--layers=C1", "--members=2", "--precisions=float32"
     rows, _ = quick_rows("gpu_layers.py", tmp_path / "kept.json", *flags)
@@ -321,5 +332,5 @@ def test_the_whole_call_is_one_graph_without_grouped_convolutions(tmp_path):
         assert (program["grouped"], program["scatters"]) == (0, 0)
         assert program["held"] < program["estimated"]
     assert vmap["grouped"] > 0  # so that the count above can fail
-    assert one["kernels"] <= 155
-    assert hybrid["kernels"] <= 36  # 35.8; 35 was wanted
+    assert one["kernels"] <= 145  # 140; the goal was 155
+    assert hybrid["kernels"] <= 35  # 34.6

@@ -73,13 +73,32 @@ def test_in_bfloat16_they_are_those_of_autodiff_up_to_one_rounding():
         np.testing.assert_allclose(a, b, rtol=2**-8, atol=2**-8 * np.abs(b).max())
 
 
+@pytest.mark.parametrize("channels", [5, 300])
 @pytest.mark.parametrize("rows", ROWS)
-def test_sums_in_parts_are_sums(rows):
+def test_sums_in_parts_are_sums(rows, channels):
     with jax.enable_x64(True):
-        x, factor = some(rows)[0], some(rows + 1)[0][:rows]
+        x, factor = some(rows, channels=channels)[0], some(rows + 1, channels=channels)[0][:rows]
         total, product = sums_in_parts(x, factor)
         np.testing.assert_allclose(total, x.sum(0), rtol=1e-12)
+        np.testing.assert_allclose(sums_in_parts(x)[0], x.sum(0), rtol=1e-12)
         np.testing.assert_allclose(product, (x * factor).sum(0), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("channels", "factors", "parts"), [(64, 0, 64), (256, 0, 16), (256, 1, 64)]
+)
+def test_wide_sums_without_factors_have_fewer_parts(channels, factors, parts):
+    """The barrier holds the parts; fewer than 32 are added inside of the next kernel on a GPU."""
+    arrays = [jnp.ones((2560, channels))] * (1 + factors)
+    steps = jax.make_jaxpr(sums_in_parts)(*arrays).eqns
+    (barrier,) = [step for step in steps if step.primitive.name == "optimization_barrier"]
+    assert [array.aval.shape for array in barrier.outvars] == [(parts, channels)] * (1 + factors)
+
+
+def test_sums_of_several_factors_are_one_reduction():
+    arrays = [jnp.ones((2560, 4))] * 3
+    steps = [step.primitive.name for step in jax.make_jaxpr(sums_in_parts)(*arrays).eqns]
+    assert [name for name in steps if "reduce" in name] == ["reduce_sum"] * 3 + ["reduce"]
 
 
 def test_the_compiler_may_not_merge_the_stages():
