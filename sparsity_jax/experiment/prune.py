@@ -30,6 +30,7 @@ from sparsity_jax.pruning import (
 from sparsity_jax.storage.models import save_model
 from sparsity_jax.storage.pruned import FileSizes, PrunedRecord, write_pruned
 from sparsity_jax.training import DeviceDataset, Score, StreamingDataset, TrainState, evaluate
+from sparsity_jax.training.evaluate import images_at_once
 from sparsity_jax.training.finetune import finetune
 from sparsity_jax.training.progress import stage
 from sparsity_jax.training.run import Run
@@ -165,13 +166,19 @@ def _logit_difference(data: AnyDataset, *networks: Network) -> float:
     """Largest difference of two networks' logits on real images."""
     compiled = jax.jit(logits, static_argnums=0)
     images = _test_images(data, networks[0][0])
-    first, second = (compiled(plan, variables, images) for plan, variables in networks)
-    return float(jnp.max(jnp.abs(first - second)))
+    size = min(images_at_once(networks[0][0]), len(images))
+    largest = 0.0
+    for start in range(0, len(images), size):
+        part = images[min(start, len(images) - size) :][:size]  # the last one slides back
+        first, second = (compiled(plan, variables, part) for plan, variables in networks)
+        largest = max(largest, float(jnp.max(jnp.abs(first - second))))
+    return largest
 
 
 def _fold_error(run: Run, variables: Variables, keep: Mapping[str, Any]) -> FoldError:
     plan = run.program.plan
-    return fold_error(plan, variables, keep, _test_images(run.data, plan))
+    images = _test_images(run.data, plan)
+    return fold_error(plan, variables, keep, images, batch_size=images_at_once(plan))
 
 
 def _file_bytes(folder: Path, dense: Network) -> FileSizes:

@@ -12,12 +12,11 @@ import numpy as np
 from sparsity_jax.sparsity.activation import Preprocess, check_finite, check_threshold, compiled
 from sparsity_jax.sparsity.filters import natural
 from sparsity_jax.sparsity.recording import Activation, pooled_in_parts
+from sparsity_jax.sparsity.share_counter import ShareCounter
 from sparsity_jax.sparsity.streaming import Images, masked_batches, repeatable
-from sparsity_jax.sparsity.universality import Universality, universality
+from sparsity_jax.sparsity.universality import Universality, universality_of_peaks
 
-KEPT_BYTES = 1 << 30  # of pooled activations kept in memory: CIFAR and TinyImageNet of BasicNet
-
-Pooled = dict[str, np.ndarray]  # layer path -> (images, filters)
+KEPT_BYTES = 1 << 28  # of activations that wait for the maximum
 
 
 class CorpusMeasures(NamedTuple):
@@ -51,9 +50,10 @@ def measure_corpus(
     """Find peaks and universality together: the answers of two functions in one pass.
 
     `activation_sparsity` and `universality` walk over the images once and twice, because a share
-    of the maximum can't be told before the maximum is known. Here the pooled activations of all
-    images are kept in memory meanwhile (4 bytes for each image and filter), as long as they fit
-    in `kept_bytes`; for a larger corpus the images are walked over once more.
+    of the maximum can't be told before the maximum is known. Here most images are counted before
+    it is (`ShareCounter`) and the activations of the others, a few percent, are kept meanwhile.
+    Where they do not fit in `kept_bytes`, or a maximum grows late, the images are walked over once
+    more. The answers are the same.
 
     Args:
       apply_fn: as for `universality`.
@@ -63,7 +63,7 @@ def measure_corpus(
       activation: what follows the norm.
       preprocess: images as stored -> normalised floats, on the device.
       batch_size: images at a time.
-      kept_bytes: how much of the pooled activations may be kept.
+      kept_bytes: of activations that may be kept.
       seen: called with the number of images measured so far.
 
     Raises:
@@ -77,45 +77,25 @@ def measure_corpus(
     check_threshold(threshold)
     images = repeatable(images)
     step = compiled(_pooled, apply_fn, activation, preprocess)
-    kept: list[tuple[Pooled, np.ndarray]] = []
-    peaks: Pooled = {}
-    done = size = 0
+    counters: dict[str, ShareCounter] = {}
+    keeps, done = True, 0
     for batch, mask in masked_batches(images, batch_size, integers=preprocess is not None):
         here = jax.device_get(step(variables, batch, mask))
-        largest = {path: values.max(axis=0) for path, values in here.items()}
-        peaks = {p: np.maximum(peaks.get(p, 0), values) for p, values in largest.items()}
-        size += sum(values.nbytes for values in here.values())
-        if size <= kept_bytes:
-            kept.append((here, mask))
-        else:
-            kept.clear()
+        for path, pooled in here.items():
+            counters.setdefault(path, ShareCounter(threshold)).add(pooled, keep=keeps)
+        keeps = keeps and sum(counter.nbytes for counter in counters.values()) <= kept_bytes
         done += int(mask.sum())
         seen(done)
-    peaks = {path: peaks[path] for path in natural(peaks)}
+    peaks = {path: counters[path].peak for path in natural(counters)}
     check_finite(peaks)
-    if not kept:  # too many to keep
-        found = universality(
-            apply_fn,
-            variables,
-            images,
-            threshold,
-            activation=activation,
-            preprocess=preprocess,
-            batch_size=batch_size,
-        )
-        return CorpusMeasures(peaks, found)
-    return CorpusMeasures(peaks, _universality(kept, peaks, threshold, done))
-
-
-def _universality(
-    kept: list[tuple[Pooled, np.ndarray]], peaks: Pooled, threshold: float, images: int
-) -> Universality:
-    """Universality from the pooled activations of all images."""
-    counts = {path: np.zeros(peak.shape, np.int64) for path, peak in peaks.items()}
-    for here, mask in kept:
-        above = jax.device_get(_above(here, mask, peaks, threshold))
-        counts = {path: count + above[path] for path, count in counts.items()}
-    return Universality({path: 100.0 * count / images for path, count in counts.items()})
+    counts = {path: counters[path].counts() if keeps else None for path in peaks}
+    told = {path: 100.0 * count / done for path, count in counts.items() if count is not None}
+    if len(told) == len(counts):
+        return CorpusMeasures(peaks, Universality(told))
+    found = universality_of_peaks(
+        apply_fn, variables, images, peaks, threshold, activation, preprocess, batch_size
+    )
+    return CorpusMeasures(peaks, found)
 
 
 def _pooled(
@@ -128,17 +108,3 @@ def _pooled(
 ) -> dict[str, jax.Array]:
     pooled = pooled_in_parts(apply_fn, activation, preprocess, variables, images)
     return {path: jnp.where(mask[:, None], values, 0) for path, values in pooled.items()}
-
-
-@jax.jit
-def _above(
-    pooled: dict[str, jax.Array],
-    mask: jax.Array,
-    peaks: dict[str, jax.Array],
-    threshold: jax.Array,
-) -> dict[str, jax.Array]:
-    """How many images pass the share of the maximum, by filter; as `universality` counts."""
-    shares = {path: pooled[path] / jnp.where(peak > 0, peak, 1) for path, peak in peaks.items()}
-    return {
-        path: ((share > threshold) & mask[:, None]).sum(axis=0) for path, share in shares.items()
-    }

@@ -82,6 +82,33 @@ def universality(
     check_threshold(threshold)
     images = repeatable(images)
     peaks = corpus_peaks(apply_fn, variables, images, activation, preprocess, batch_size)
+    return universality_of_peaks(
+        apply_fn, variables, images, peaks, threshold, activation, preprocess, batch_size
+    )
+
+
+def universality_of_peaks(
+    apply_fn: Any,
+    variables: Any,
+    images: Images,
+    peaks: Mapping[str, np.ndarray],
+    threshold: float,
+    activation: Activation,
+    preprocess: Preprocess | None,
+    batch_size: int,
+) -> Universality:
+    """Percent of images that activate each filter, in one pass where the maxima are known.
+
+    Args:
+      apply_fn: as for `universality`, like all others.
+      variables: of the network.
+      images: that are counted.
+      peaks: layer path -> (filters,) largest value of each filter over the images.
+      threshold: share of the maximum.
+      activation: what follows the norm.
+      preprocess: images as stored -> normalised floats.
+      batch_size: images at a time.
+    """
     step = compiled(_batch_counts, apply_fn, activation, preprocess)
     counts = {path: np.zeros(peak.shape, np.int64) for path, peak in peaks.items()}
     total = 0

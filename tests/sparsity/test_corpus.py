@@ -93,4 +93,4 @@ def test_the_images_are_walked_over_once_where_they_are_kept(network) -> None:
     measure_corpus(network[0], network[1], Counted(), batch_size=10)
     assert len(walks) == 1
     measure_corpus(network[0], network[1], Counted(), batch_size=10, kept_bytes=0)
-    assert len(walks) == 4  # once more for the peaks and once for the shares
+    assert len(walks) == 3  # once more for the shares
