@@ -85,6 +85,33 @@ def test_the_best_of_table_1_in_miniature_are_those_quoted():
         assert f"{verb} {best.sparsity_gamma:.1f} % at {error}" in configs
 
 
+def test_the_phase_diagram_is_told_as_it_was_run():
+    rows = read_results(RESULTS / "phase_learning_rate.csv")
+    assert len(rows) == 60
+    assert {row.steps for row in rows} == {5_000}
+    sparsest = {
+        name: max(r.sparsity_gamma for r in rows if r.optimizer == name and r.test_error <= 1)
+        for name in ("adam", "sgd")
+    }
+    told = re.search(r"more than 1 % error, L2 .*? (\d+) % .*? Adam, and (\d+) % with SGD", README)
+    assert told
+    assert all(map(agrees, told.groups(), sparsest.values()))
+    # What the config says to expect: sparsity, error, strength, learning rate.
+    said = (ROOT / "configs" / "phase_diagram.py").read_text()
+    for optimizer, strength, rate, words in (
+        ("adam", 1e-2, "lr=0.01", "{} % at {} % error"),
+        ("sgd", 2e-3, "lr=0.3", "{} % at {} %;"),
+        ("sgd", 1e-2, "width=0.25+bg=clean", "at least {1} % ({0} %,"),
+    ):
+        (row,) = (
+            r
+            for r in rows
+            if (r.optimizer, r.strength) == (optimizer, strength)
+            and f"+{rate}+" in f"+{r.variant}+"
+        )
+        assert words.format(round(row.sparsity_gamma), f"{row.test_error:.1f}") in said
+
+
 @pytest.mark.parametrize("dataset", ["CIFAR10", "CIFAR100"])
 def test_published_and_own_full_length_numbers(dataset):
     quoted = _agreement_table()
