@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage.config_record import ConfigRecord, read_config, write_record
-from sparsity_jax.storage.io import write_atomically
+from sparsity_jax.storage.io import array_digest, bytes_digest, write_atomically
 from sparsity_jax.storage.measurements import Measurements, read_measurements, write_measurements
 from sparsity_jax.storage.pruned import Cost, PrunedRecord, read_pruned, write_pruned
 
@@ -96,3 +98,28 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch) -
 
 def _refuse(*_: object) -> None:
     raise OSError("disk full")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(24, dtype=np.float32).reshape(2, 3, 4)[:, ::2].T,
+        np.float64(1.5),
+        np.zeros((0, 3), np.uint8),
+        np.ones(5, jnp.bfloat16),
+    ],
+    ids=["strided", "scalar", "empty", "bfloat16"],
+)
+def test_a_digest_is_of_type_shape_and_bytes_in_order(array) -> None:
+    about = f"{array.dtype}{array.shape}".encode()
+    assert array_digest(array) == bytes_digest(about + array.tobytes())
+
+
+def test_a_digest_copies_nothing() -> None:
+    array = np.zeros(10_000_000, np.uint8)
+    tracemalloc.start()
+    try:
+        array_digest(array)
+        assert tracemalloc.get_traced_memory()[1] < array.nbytes / 10
+    finally:
+        tracemalloc.stop()
