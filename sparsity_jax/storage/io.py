@@ -130,7 +130,7 @@ def array_digest(array: np.ndarray) -> str:
       False
     """
     digest = hashlib.blake2b(f"{array.dtype}{array.shape}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # a set of GB: no copy
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)  # GB: no copy
     return digest.hexdigest()
 
 
