@@ -1,8 +1,9 @@
-"""A tiny image set in any container, and a check that a loaded set trains and resumes."""
+"""A tiny image set in any container, and a check that a loaded set trains, resumes and streams."""
 
 import io
 import tarfile
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import jax
@@ -13,9 +14,18 @@ from PIL import Image
 
 from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.data.sources import image_folder as folder
+from sparsity_jax.data.stream import Stream
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import Conv, Plan
-from sparsity_jax.training import DeviceDataset, Hparams, ProgramConfig, init_state, train_steps
+from sparsity_jax.training import (
+    DeviceDataset,
+    Hparams,
+    ProgramConfig,
+    StreamingDataset,
+    init_state,
+    input_pipeline,
+    train_steps,
+)
 from sparsity_jax.training.state import epoch_order
 from sparsity_jax.training.step import next_batch
 
@@ -105,8 +115,10 @@ def cifar10_archive(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def trains_and_resumes():
-    """Takes a loaded set through real steps and resumes it in the middle of an epoch."""
+def trains_and_resumes(monkeypatch):
+    """Takes a loaded set through real steps, resumes it in the middle of an epoch, streams it."""
+
+    monkeypatch.setattr(input_pipeline, "ORDER_LENGTH", 16)  # else a thousand epochs are ordered
 
     def check(dataset: Dataset) -> None:
         shape = dataset.image_shape
@@ -130,7 +142,10 @@ def trains_and_resumes():
         resumed = train_steps(
             program, hparams, DeviceDataset.of(dataset), jax.device_put(kept), until=3
         )
-        for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
-            np.testing.assert_array_equal(a, b)
+        with closing(StreamingDataset(Stream.of(dataset))) as stream:
+            streamed = train_steps(program, hparams, stream, init_state(program, hparams), until=3)
+        for other in (resumed, streamed):
+            for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(other), strict=True):
+                np.testing.assert_array_equal(a, b)
 
     return check

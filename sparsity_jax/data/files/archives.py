@@ -99,7 +99,7 @@ def _named(path: Path) -> Iterator[None]:
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise UserError(
             f"{path} is damaged or not an archive ({reason}); expected a folder, .zip, .tar,"
-            " .tar.gz, .tar.xz or .tar.bz2"
+            " .tar.gz, .tar.xz, .tar.bz2, or a table: .csv, .tsv, .parquet"
         ) from error
 
 

@@ -46,6 +46,11 @@ def test_seeds_and_splits_show_other_pictures():
         assert not same.any()
 
 
+@pytest.mark.parametrize("background", renderings.BACKGROUNDS)
+def test_it_trains_and_resumes_in_mid_epoch(background, trains_and_resumes):
+    trains_and_resumes(load(**SMALL, background=background))
+
+
 def test_train_and_test_show_different_instances(monkeypatch):
     made = []
 

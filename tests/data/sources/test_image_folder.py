@@ -31,6 +31,10 @@ def test_order_of_storage_does_not_matter(pets, tmp_path_factory, order, suffix)
     pets.check(pets.load(pets.pack(path, dict(items[index] for index in order))))
 
 
+def test_it_trains_and_resumes_in_mid_epoch(pets, tmp_path, trains_and_resumes):
+    trains_and_resumes(pets.load(pets.pack(tmp_path / "pets", pets.files)))
+
+
 @pytest.mark.parametrize("suffix", ["", *FORMATS])
 def test_other_files_are_ignored(pets, tmp_path, suffix):
     others = ["train/cat/notes.txt", "train/cat/.hidden.png", "train/.cache/1/1.png", "README.md"]

@@ -58,6 +58,12 @@ def test_one_csv_with_a_split_column(pets, tmp_path, listed, delimiter, test):
     assert load(table).name == "all"
 
 
+def test_it_trains_and_resumes_in_mid_epoch(tmp_path, listed, trains_and_resumes):
+    rows = [(path, label, split) for split, path, label in listed]
+    table = write(tmp_path / "set" / "all.csv", rows, ("path", "label", "split"))
+    trains_and_resumes(load(table))
+
+
 def test_a_csv_for_each_split(pets, tmp_path, listed):
     for split in ("train", "test"):
         rows = [(label, path, "x") for own, path, label in listed if own == split]
