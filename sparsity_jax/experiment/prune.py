@@ -32,7 +32,7 @@ from sparsity_jax.storage.pruned import FileSizes, PrunedRecord, write_pruned
 from sparsity_jax.training import DeviceDataset, Score, StreamingDataset, TrainState, evaluate
 from sparsity_jax.training.evaluate import images_at_once
 from sparsity_jax.training.finetune import finetune
-from sparsity_jax.training.progress import stage
+from sparsity_jax.training.progress import Stage, stage
 from sparsity_jax.training.run import Run
 
 COMPARED_IMAGES = 500  # on which logits are compared
@@ -87,8 +87,8 @@ def prune_network(run: Run, state: TrainState) -> PrunedNetwork:
       The pruned network, saved under runs/<run>/pruned as well, with its score and record.
     """
     variables, seconds = jax.device_get(state.variables), run.config.latency_seconds
-    with stage(f"{run.config.name}: pruning"):
-        network = _cut(run, state, variables)
+    with stage(f"{run.config.name}: pruning") as shown:
+        network = _cut(run, state, variables, shown)
     if not seconds:
         return network
     with stage(f"{run.config.name}: timing"):
@@ -97,7 +97,7 @@ def prune_network(run: Run, state: TrainState) -> PrunedNetwork:
     return network._replace(record=dataclasses.replace(network.record, latency=latency))
 
 
-def _cut(run: Run, state: TrainState, variables: Variables) -> PrunedNetwork:
+def _cut(run: Run, state: TrainState, variables: Variables, shown: Stage) -> PrunedNetwork:
     """Prune and save a run's network; its record has no times yet."""
     plan = run.program.plan
     keep, emptied = _chosen(run, variables)
@@ -106,7 +106,10 @@ def _cut(run: Run, state: TrainState, variables: Variables) -> PrunedNetwork:
     masked, pruned = (plan, zero(prepared, keep)), prune(plan, prepared, keep)
     before = _score(pruned, run.data)
     steps = run.config.finetune_steps(run.data.train_size)
-    final = (pruned[0], finetune(run, state, keep, pruned, steps=steps)) if steps else pruned
+    final = pruned
+    if steps:
+        with shown.silent():
+            final = pruned[0], finetune(run, state, keep, pruned, steps=steps)
     score = _score(final, run.data) if steps else before
     save_model(run.folder / "pruned", *final)
     record = PrunedRecord(

@@ -146,6 +146,7 @@ class Stage:
 
     def __init__(self, doing: str, *, quiet: bool = False) -> None:
         self._doing, self._quiet, self.note = doing, quiet, ""
+        self._silent = False
         self._began = time.monotonic()
         if sys.stdout.isatty() and not quiet:
             print(f"{doing} …", end="\r", flush=True)
@@ -157,9 +158,20 @@ class Stage:
 
     def beat(self) -> None:
         """Print how long it has taken, as long as it lasts."""
+        if self._silent:
+            return
         note = f", {self.note}" if self.note else ""
         tqdm.write(f"{self._doing}{note}, {self.seconds:.0f} s so far")  # above a bar, if any
         sys.stdout.flush()
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """Leave the lines to a part that shows its own progress."""
+        self._silent = True
+        try:
+            yield
+        finally:
+            self._silent = False
 
     def end(self) -> None:
         """Print how long it took."""

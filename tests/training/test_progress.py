@@ -44,6 +44,15 @@ def test_a_long_stage_tells_how_far_it_is(capsys, monkeypatch):
     assert "measuring, 2,000/50,000 images, 0 s so far" in capsys.readouterr().out.splitlines()
 
 
+def test_a_part_with_its_own_progress_silences_its_stage(capsys):
+    with stage("pruning") as shown:
+        with shown.silent():
+            shown.beat()
+        assert capsys.readouterr().out == ""
+        shown.beat()
+    assert capsys.readouterr().out == "pruning, 0 s so far\npruning: 0.0 s\n"
+
+
 def test_compiling_and_evaluating_are_not_silent(capsys, monkeypatch):
     monkeypatch.setattr(beats, "LINE_EVERY", 0.01)
     monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
