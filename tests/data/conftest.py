@@ -117,7 +117,6 @@ def cifar10_archive(tmp_path: Path) -> Path:
 @pytest.fixture
 def trains_and_resumes(monkeypatch):
     """Takes a loaded set through real steps, resumes it in the middle of an epoch, streams it."""
-
     monkeypatch.setattr(input_pipeline, "ORDER_LENGTH", 16)  # else a thousand epochs are ordered
 
     def check(dataset: Dataset) -> None:

@@ -50,7 +50,7 @@ def test_a_part_with_its_own_progress_silences_its_stage(capsys):
             shown.beat()
         assert capsys.readouterr().out == ""
         shown.beat()
-    assert capsys.readouterr().out == "pruning, 0 s so far\npruning: 0.0 s\n"
+    assert capsys.readouterr().out.startswith("pruning, 0 s so far\npruning: ")
 
 
 def test_compiling_and_evaluating_are_not_silent(capsys, monkeypatch):
