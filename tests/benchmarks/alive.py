@@ -23,11 +23,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sparsity_jax.data.stream import Arrays, StreamedImages
 from sparsity_jax.models import Plan, make_plan
 from sparsity_jax.models.convnet import init, logits
 from sparsity_jax.sparsity import recording
 from sparsity_jax.sparsity.corpus import measure_corpus
 from sparsity_jax.training import DeviceDataset, Hparams, ProgramConfig, init_state, train_steps
+from sparsity_jax.training.evaluate import evaluate
 
 PUBLISHED = (44, 22, 6, 45, 54, 96, 95)  # Table S1: BasicNet, Adam, L2 1e-4, inactive % by layer
 
@@ -92,14 +94,17 @@ def basic_net(width: str, size: int = 32) -> Plan:
 
 
 def cut_step(rounds: int, *, quick: bool) -> dict[str, list[Used]]:
-    """Two steps of BasicNet at width 1, dense and cut to the published sparsity."""
-    dense = basic_net("0.0625") if quick else basic_net("1")
+    """A call of BasicNet at width 1, dense and cut to the published sparsity.
+
+    Of 50 steps, as training calls it: the pages of a call's buffers are faulted in once a call.
+    """
+    dense, steps = (basic_net("0.0625"), 2) if quick else (basic_net("1"), 50)
     kept = [
         max(1, round(conv.filters * (1 - share / 100)))
         for conv, share in zip(dense.convs, PUBLISHED, strict=True)
     ]
     cut = dense.with_filters(kept)
-    return in_turns({"dense": stepping(dense, 2), "cut": stepping(cut, 2)}, rounds)
+    return in_turns({"dense": stepping(dense, steps), "cut": stepping(cut, steps)}, rounds)
 
 
 def watching(rounds: int, *, quick: bool) -> dict[str, list[Used]]:
@@ -136,6 +141,23 @@ def measuring(rounds: int, *, quick: bool) -> dict[str, list[Used]]:
     return in_turns(columns, rounds)
 
 
+def evaluating(rounds: int, *, quick: bool) -> dict[str, list[Used]]:
+    """Loss and errors of 10,000 pictures at width 0.25: calls of a batch each, and one loop."""
+    plan = basic_net("0.0625" if quick else "0.25")
+    data = data_of(plan, 200 if quick else 10_000)
+    images, labels = np.asarray(data.train_images), np.asarray(data.train_labels)
+    score = functools.partial(
+        evaluate, plan, init(plan, jax.random.key(0)), mean=data.mean, std=data.std
+    )
+    in_calls = StreamedImages(Arrays(images, labels))
+    columns = {
+        f"batches of {size}": functools.partial(score, in_calls, labels, batch_size=size)
+        for size in (500, 40)
+    }
+    columns["one loop of 40"] = functools.partial(score, images, labels)
+    return in_turns(columns, rounds)
+
+
 @functools.cache
 def _named(plan: Plan, name: str) -> Callable[..., jax.Array]:
     """The network as a function of its own, so that every column compiles its own program."""
@@ -151,6 +173,7 @@ ROWS: dict[str, Callable[..., dict[str, list[Used]]]] = {
     "cut-step": cut_step,
     "watching": watching,
     "measuring": measuring,
+    "evaluating": evaluating,
 }
 
 

@@ -139,9 +139,10 @@ def test_a_cut_step_and_measuring_run_in_miniature(monkeypatch, capsys):
 
     monkeypatch.setattr(alive, "basic_net", lambda width, size=32: workload.MINIATURE)
     monkeypatch.setattr(alive, "PUBLISHED", (50, 80))  # of its two layers
-    assert alive.main(["--quick", "--only", "cut-step", "measuring"]) == 0
+    assert alive.main(["--quick", "--only", "cut-step", "measuring", "evaluating"]) == 0
     lines = capsys.readouterr().out.splitlines()
     columns = ["dense", "cut", "batches of 500", "batches of 40", "a loop of 40 in calls of 2,000"]
+    columns += ["batches of 500", "batches of 40", "one loop of 40"]
     assert [line.partition(", ")[2].partition(": ")[0] for line in lines] == columns
     assert all("page faults, " in line for line in lines)
     firsts = [line for line in lines if ": " in line and " 1.000 of the first" in line]
