@@ -248,8 +248,8 @@ class RunConfig:
         False, "cut filters that died, so that they stop costing time"
     )
     prune_patience: int = setting(
-        3,
-        "evaluations in a row with gamma and its gradient below 1e-20 before a filter is cut",
+        5,
+        "evaluations in a row with gamma and its gradient below 1e-30 before a filter is cut",
         check=at_least(1),
     )
     prune_least_gain: float = setting(

@@ -203,10 +203,10 @@ def test_returns_are_filters_that_were_called_dead_and_were_active_later():
 
     times = np.arange(6)
     gamma = np.full((6, 4), 0.5)
-    gamma[1:, 0] = 1e-30  # dead for good
-    gamma[1:, 1] = 1e-30  # pulled by the loss: not dead
-    gamma[1:4, 2] = 1e-30  # back for an evaluation
-    gamma[5, 2] = 1e-30
+    gamma[1:, 0] = 1e-35  # dead for good
+    gamma[1:, 1] = 1e-35  # pulled by the loss: not dead
+    gamma[1:4, 2] = 1e-35  # back for an evaluation
+    gamma[5, 2] = 1e-35
     gamma[1:, 3] = 1e-5  # small
     gamma[5, 3] = 0.2
     pull = np.zeros((6, 4))

@@ -40,8 +40,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
         config.prune_during_training, config.prune_patience = True, 1
         config.prune_least_gain, config.evaluations = 0.2, 8
         # Decay moves the weights until gammas vanish; what is left of Adam says how soon.
-        config.regularizer, config.strength, config.drops = "wd", 0.6, ()
-        config.sweep = tuple({"learning_rate": rate} for rate in (3e-18, 1e-18))
+        config.regularizer, config.strength, config.drops = "wd", 0.75, ()
+        config.sweep = tuple({"learning_rate": rate} for rate in (3e-28, 1e-28))
     return config
 
 

@@ -72,7 +72,7 @@ def test_a_cut_is_due_when_enough_of_the_living_died():
         return next_keep(PLAN, cuts, gammas=gammas, pulls=pulls, rule=rule)
 
     assert due() is None
-    gammas["C6"][:, :20] = 1e-25
+    gammas["C6"][:, :20] = 1e-35
     assert due() is None  # the loss still moves them
     pulls["C6"][-2:, :] = 0
     assert due() is None  # it did three intervals ago

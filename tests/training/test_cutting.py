@@ -43,8 +43,8 @@ CUT = {
     "prune_least_gain": 0.01,
     # Decay alone moves the weights until gammas vanish; what is left of Adam says how soon.
     "regularizer": "wd",
-    "strength": 0.75,
-    "learning_rate": 1e-18,
+    "strength": 0.875,
+    "learning_rate": 1e-28,
 }
 
 

@@ -137,8 +137,8 @@ def test_runs_that_are_cut_on_the_way_are_groups_of_one(tmp_path, monkeypatch, b
 def test_seeds_that_are_cut_differently_train_as_if_alone(main, rows):
     cutting = [
         "--config.prune_during_training=True", "--config.prune_patience=1",
-        "--config.prune_least_gain=0.01", "--config.regularizer=wd", "--config.strength=0.75",
-        "--config.learning_rate=1e-18", "--config.evaluations=8",
+        "--config.prune_least_gain=0.01", "--config.regularizer=wd", "--config.strength=0.875",
+        "--config.learning_rate=1e-28", "--config.evaluations=8",
     ]  # fmt: skip
     assert main("--workdir=both", *cutting) == 0
     assert main("--workdir=alone", "--config.seeds=1", *cutting) == 0
