@@ -245,7 +245,8 @@ class RunConfig:
         True, "keep, over time, how often each filter fires and what moves its gamma"
     )
     prune_during_training: bool = setting(
-        False, "cut filters that died, so that they stop costing time"
+        False,
+        "cut filters that died, so that they stop costing time (Adam, Adamax, RMSprop with L2)",
     )
     prune_patience: int = setting(
         5,

@@ -9,12 +9,14 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from sparsity_jax.config.run_config import RunConfig
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.experiment.complete import complete_group
 from sparsity_jax.experiment.grid import train_with_workers
 from sparsity_jax.experiment.loading import describe_data, load_runs
 from sparsity_jax.experiment.process_count import process_count
 from sparsity_jax.storage.workdir import Invocation, Workdir
+from sparsity_jax.training.cuts import why_few_cuts
 from sparsity_jax.training.grouping import groups
 from sparsity_jax.training.progress import stage
 from sparsity_jax.training.run import Run
@@ -44,6 +46,8 @@ def run(config: ConfigDict, path: Path, invocation: Invocation | None = None) ->
         most = 1 if options.split == "batch" else settled["members"]
         with workdir.held():
             describe_data(sources, workdir)
+            if workdir.is_primary:
+                _tell_of_few_cuts(runs)
             made = groups(loaded, most=most, shards=workdir.shard.count)
             _train(made, settled, workdir, asked=invocation.processes)
             workdir.finish(_report)
@@ -68,6 +72,22 @@ def _train(
             return
     for group in workdir.pending(made):
         complete_group(group, options, workdir)
+
+
+def _tell_of_few_cuts(runs: Sequence[RunConfig]) -> None:
+    """Say, once for all runs alike, why runs that are to be cut will hardly be."""
+    cutting = [run for run in runs if run.prune_during_training]
+    reasons = [
+        why_few_cuts(
+            run.optimizer,
+            run.regularizer,
+            learning_rate=run.learning_rate * run.gamma_lr_scale,
+            strength=run.strength,
+        )
+        for run in cutting
+    ]
+    for reason in dict.fromkeys(filter(None, reasons)):
+        print(f"note: {reason}")
 
 
 def _keep_compiled_programs(workdir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from sparsity_jax.optimizers.regularized import REGULARIZERS, WD_MODES, make_optimizer
 from sparsity_jax.optimizers.table import OPTIMIZERS, default_learning_rate
+from sparsity_jax.optimizers.vanishing import vanishing_limit
 
 __all__ = [
     "OPTIMIZERS",
@@ -9,4 +10,5 @@ __all__ = [
     "WD_MODES",
     "default_learning_rate",
     "make_optimizer",
+    "vanishing_limit",
 ]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparsity_jax.models import Plan
+from sparsity_jax.optimizers import vanishing_limit
 from sparsity_jax.pruning.cost import cost
 from sparsity_jax.pruning.shrink import dead_filters, everything, keep_living, pays
 
@@ -86,6 +87,40 @@ def next_keep(
     dead = dead_filters(left, pulled, patience=rule.patience)
     keep = keep_living({name: values[-1] for name, values in left.items()}, dead)
     return keep if pays(plan_after(plan, cuts), keep, least_gain=rule.least_gain) else None
+
+
+def why_few_cuts(optimizer: str, regularizer: str, *, learning_rate: float, strength: float) -> str:
+    """The reason why dead filters will hardly be cut before the rate drops, in one line.
+
+    Empty where they will: with L2, and a product of rate and strength below
+    `optimizers.vanishing_limit`.
+
+    Args:
+      optimizer: its name.
+      regularizer: its name.
+      learning_rate: of gamma, before any drop.
+      strength: of the regularizer.
+
+    Example:
+      >>> why_few_cuts("sgd", "l2", learning_rate=0.1, strength=5e-4)
+      'sgd with l2 takes gammas of dead filters to 0 slowly: expect few cuts or none'
+      >>> why_few_cuts("adam", "l2", learning_rate=1e-3, strength=1e-4)
+      ''
+    """
+    if regularizer == "none":
+        return "without a regularizer no gamma goes to 0: expect no cut"
+    limit, product = vanishing_limit(optimizer), learning_rate * strength
+    if limit is None or regularizer != "l2":
+        return (
+            f"{optimizer} with {regularizer} takes gammas of dead filters to 0 slowly: "
+            "expect few cuts or none"
+        )
+    if product < limit:
+        return ""
+    return (
+        f"with {optimizer} and l2 gammas of dead filters stay at 0 where learning_rate x strength "
+        f"is below {limit:g}; here it is {product:g}: expect few cuts before the rate drops"
+    )
 
 
 def train_macs_pct(plan: Plan, cuts: Sequence[Cut], *, steps: int) -> float:

@@ -20,6 +20,7 @@ from sparsity_jax.training.cuts import (
     next_keep,
     plan_after,
     train_macs_pct,
+    why_few_cuts,
 )
 
 PLAN = make_plan("BasicNet", classes=5, input_shape=(16, 16, 3), width=0.0625)
@@ -84,3 +85,21 @@ def test_a_cut_is_due_when_enough_of_the_living_died():
     assert len(keep["C7"]) == 16
     assert due(patience=4) is None
     assert due(least_gain=0.9) is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        (("adam", "l2", 1e-3, 1e-4), ""),
+        (("adam", "l2", 1e-3, 1e-3), "below 3.8e-07; here it is 1e-06: expect few cuts before"),
+        (("adam", "l2", 1e-4, 1e-3), ""),
+        (("rmsprop", "l2", 1e-3, 1e-4), "below 2e-08; here it is 1e-07"),
+        (("amsgrad", "l2", 1e-3, 1e-4), "amsgrad with l2 takes gammas"),
+        (("adam", "wd", 1e-3, 1e-4), "adam with wd takes gammas of dead filters to 0 slowly"),
+        (("sgd", "none", 1e-1, 0.0), "expect no cut"),
+    ],
+)
+def test_why_a_run_will_hardly_be_cut(setting, why):
+    optimizer, regularizer, rate, strength = setting
+    said = why_few_cuts(optimizer, regularizer, learning_rate=rate, strength=strength)
+    assert (said == "") if why == "" else (why in said)
