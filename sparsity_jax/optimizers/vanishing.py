@@ -1,10 +1,10 @@
-"""Limit up to which L2 lets the gamma of a dead filter vanish, and beyond which it swings for ever."""
+"""Limit up to which L2 lets the gamma of a dead filter vanish; beyond, it swings for ever."""
 
 from sparsity_jax.optimizers.table import find
 
 
 def vanishing_limit(name: str) -> float | None:
-    r"""The learning rate times strength below which L2 takes a gamma without gradient to 0 for good.
+    r"""Learning rate times strength below which L2 takes a gamma without gradient to 0 for good.
 
     Where the loss pulls no more, the gradient is :math:`\lambda\gamma`. Once that is far below the
     rule's :math:`\epsilon`, a step is :math:`-(\eta/\epsilon)` times its running mean:
