@@ -9,11 +9,8 @@ from hypothesis import strategies as st
 from sparsity_jax.errors import UserError
 from sparsity_jax.optimizers import OPTIMIZERS, make_optimizer, vanishing_limit
 
-AT_WORK, LEFT, AFTER = (
-    500,
-    15_000,
-    15_000,
-)  # steps: noise of a filter at work; nothing; after a kick
+# Steps: with the noise of a filter at work; without any gradient; after a kick.
+AT_WORK, LEFT, AFTER = 500, 15_000, 15_000
 
 
 def swings(name: str, learning_rate: float, strength: float, kick: float) -> tuple[float, float]:
