@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,10 +23,10 @@ from sparsity_jax import report
 from sparsity_jax.errors import UserError
 from sparsity_jax.report import tables
 from sparsity_jax.report.figures import numbered
-from sparsity_jax.report.paper import calibration, candidates, joined
+from sparsity_jax.report.paper import calibration, candidates, joined, reproduced
 from sparsity_jax.report.paper.length import banner
-from sparsity_jax.report.paper.terminal import paper_text
-from sparsity_jax.storage.config_record import read_config
+from sparsity_jax.report.paper.terminal import paper_text, reproduced_text
+from sparsity_jax.storage.config_record import ConfigRecord, read_config
 from sparsity_jax.storage.results import read_results
 
 PROGRAM = "python -m sparsity_jax.report"
@@ -103,6 +104,26 @@ def calibrate(arguments: Sequence[str]) -> None:
         print(f"\n{calibration.enter(new, path)} runs entered in {path}")
 
 
+def record(arguments: Sequence[str]) -> None:
+    """Compare the full-length runs on record with the paper's rows; enter new ones."""
+    parser = _parser("reproduced", record)
+    parser.add_argument("workdir", nargs="*", type=Path, metavar="WORKDIR")
+    parser.add_argument(
+        "--enter",
+        action="store_true",
+        help="append the workdirs' runs to report/paper/reproduced.csv of the source",
+    )
+    options = parser.parse_args(arguments)
+    if options.enter and not options.workdir:
+        raise UserError("--enter needs the workdirs whose runs to enter")
+    new = [entry for path in options.workdir for entry in _full_runs(_workdir(path))]
+    kept = {entry.identity: entry for entry in [*new, *reproduced.reproduced()]}
+    print(reproduced_text(tuple(kept.values())))
+    if options.enter:
+        path = reproduced.record_path()
+        print(f"\n{reproduced.enter(new, path)} runs entered in {path}")
+
+
 def figure(arguments: Sequence[str]) -> None:
     """Draw a figure of the paper: 1 to 5, S1 to S4."""
     parser = _parser("figure", figure)
@@ -115,6 +136,7 @@ def figure(arguments: Sequence[str]) -> None:
 COMMANDS: Mapping[str, Callable[[Sequence[str]], None]] = {
     "calibration": calibrate,
     "figure": figure,
+    "reproduced": record,
 }
 
 
@@ -162,14 +184,46 @@ def _entries(workdir: Path) -> tuple[calibration.Entry, ...]:
     results = workdir / "results.csv"
     if not results.exists():
         return ()
-    if not (workdir / "config.json").exists():
-        raise UserError(f"{workdir} lacks config.json, which says what its runs were made with")
-    date = datetime.datetime.fromtimestamp(results.stat().st_mtime, datetime.UTC).date()
     rows = read_results(results)
-    found = calibration.entries(read_config(workdir / "config.json"), rows, date=date.isoformat())
+    found = calibration.entries(_config(workdir), rows, date=_last_change(results))
     if rows and not found:
         raise UserError(f"{workdir} holds no run of configs/calibration.py")
     return found
+
+
+def _full_runs(workdir: Path) -> tuple[reproduced.Reproduced, ...]:
+    """The finished runs of a workdir, all of them of full length.
+
+    Raises:
+      UserError: a run is shortened or in no table of the paper, or the files cannot be read.
+    """
+    results = workdir / "results.csv"
+    if not results.exists():
+        return ()
+    about = _config(workdir)
+    config = re.search(r"--config=(\S+)", about.command)
+    return reproduced.entries(
+        about,
+        read_results(results),
+        config=Path(config[1]).name if config else "",
+        date=_last_change(results),
+    )
+
+
+def _config(workdir: Path) -> ConfigRecord:
+    """The config record of a workdir.
+
+    Raises:
+      UserError: there is none, or it cannot be read.
+    """
+    if not (workdir / "config.json").exists():
+        raise UserError(f"{workdir} lacks config.json, which says what its runs were made with")
+    return read_config(workdir / "config.json")
+
+
+def _last_change(path: Path) -> str:
+    """The day of a file's last change, as 2026-01-31."""
+    return datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC).date().isoformat()
 
 
 class _Parser(argparse.ArgumentParser):

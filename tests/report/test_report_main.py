@@ -11,10 +11,11 @@ import fake_workdir
 import pytest
 
 from sparsity_jax.report import __main__ as command
-from sparsity_jax.report.paper import calibration
+from sparsity_jax.report.paper import calibration, reproduced
+from sparsity_jax.storage.config_record import ConfigRecord, write_record
 from sparsity_jax.storage.results import read_results, write_results
 
-SHORT = 48_750
+SHORT, FULL = 48_750, 406_250
 
 
 @pytest.fixture
@@ -29,6 +30,22 @@ def screening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     workdir = tmp_path / "screen"
     rows = fake_workdir.write(workdir, fakes, evaluations=4)
     write_results(workdir / "results.csv", [dataclasses.replace(row, steps=SHORT) for row in rows])
+    return workdir
+
+
+@pytest.fixture
+def full_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A made-up workdir of Table 6's narrowest network, of full length, beside an empty record."""
+    path = tmp_path / "reproduced.csv"
+    path.write_text(reproduced.encode(()))
+    monkeypatch.setattr(reproduced, "record_path", lambda: path)
+    fake = fake_workdir.Fake("adam", "l2", 1e-4, 0.2, variant="width=32-0.25x", dataset="CIFAR10")
+    workdir = tmp_path / "full"
+    rows = fake_workdir.write(workdir, (fake,), evaluations=4)
+    write_results(workdir / "results.csv", [dataclasses.replace(row, steps=FULL) for row in rows])
+    config = {"data": "cifar10", "network": "BasicNet", "epochs": 325.0, "scale": 1.0, "sweep": []}
+    command = "python -m sparsity_jax.main --config=configs/table6.py:cifar10 --workdir=full"
+    write_record(workdir, ConfigRecord(config, devices=("cpu",), commit="abc", command=command))
     return workdir
 
 
@@ -58,6 +75,33 @@ def test_candidates_are_compared_and_entered_once(screening: Path, capsys):
     assert "literal" in capsys.readouterr().out
 
 
+def test_full_length_runs_stand_beside_the_published_rows_and_are_entered_once(full_length, capsys):
+    assert command.main(["reproduced"]) == 0
+    assert "No full-length run of the paper is on record." in capsys.readouterr().out
+    assert command.main(["reproduced", str(full_length)]) == 0
+    out = capsys.readouterr().out
+    assert "13.4" in out
+    assert "table6.py:cifar10): " in out
+    assert "h on 1 x cpu" in out
+    assert reproduced.reproduced() == ()
+    for entered in (1, 0):
+        assert command.main(["reproduced", str(full_length), "--enter"]) == 0
+        assert f"{entered} runs entered" in capsys.readouterr().out
+    (entry,) = reproduced.reproduced()
+    assert (entry.config, entry.commit, entry.row.steps) == ("table6.py:cifar10", "abc", FULL)
+    assert entry.row == read_results(full_length / "results.csv")[0]
+    assert command.main(["reproduced"]) == 0
+    assert "13.4" in capsys.readouterr().out
+
+
+def test_shortened_runs_are_not_entered(screening, capsys, tmp_path, monkeypatch):
+    path = tmp_path / "reproduced.csv"
+    monkeypatch.setattr(reproduced, "record_path", lambda: path)
+    assert command.main(["reproduced", str(screening), "--enter"]) == 2
+    assert "only " in capsys.readouterr().err
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -67,6 +111,8 @@ def test_candidates_are_compared_and_entered_once(screening: Path, capsys):
         (["--json"], "PATH"),
         (["calibration", "--enter"], "--enter needs the workdirs"),
         (["calibration", "nowhere"], "nowhere is not a folder"),
+        (["reproduced", "--enter"], "--enter needs the workdirs"),
+        (["reproduced", "nowhere"], "nowhere is not a folder"),
         (["."], "neither config.json nor results.csv"),
         (["nowhere.csv", "--json"], "there is no nowhere.csv"),
     ],

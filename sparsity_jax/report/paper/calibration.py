@@ -26,10 +26,10 @@ from typing import Any
 from sparsity_jax.config.base import default_config
 from sparsity_jax.config.calibration import CANDIDATES, DATASETS, WIDTH, Candidate
 from sparsity_jax.config.sweep import expand
-from sparsity_jax.errors import UserError
+from sparsity_jax.report.paper import entering
 from sparsity_jax.report.paper.published import SAME_DATASET, Published, match_key, published
 from sparsity_jax.storage.config_record import ConfigRecord
-from sparsity_jax.storage.io import number, write_atomically
+from sparsity_jax.storage.io import number
 from sparsity_jax.storage.results import RunResult
 
 FULL_STEPS = 406_250  # 325 epochs of 50,000 images in batches of 40
@@ -209,20 +209,10 @@ def enter(new: Sequence[Entry], path: Path) -> int:
     Raises:
       UserError: the file cannot be written, as in an installed package; nothing has changed.
     """
-    there = decode(path.read_text(encoding="utf-8")) if path.exists() else ()
-    merged = {line.identity: line for line in there}
-    for line in new:
-        if line.status == "finished":
-            merged.setdefault(line.identity, line)
-    if len(merged) > len(there):
-        try:
-            write_atomically(path, encode(tuple(merged.values())).encode())
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be written ({error.strerror or error}); enter runs from a checkout "
-                "of the source that you may write to"
-            ) from None
-    return len(merged) - len(there)
+    finished = [entry for entry in new if entry.status == "finished"]
+    return entering.enter(
+        finished, path, decode=decode, encode=encode, identity=lambda entry: entry.identity
+    )
 
 
 def targets() -> dict[str, Published]:

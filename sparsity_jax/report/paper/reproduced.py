@@ -10,13 +10,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from sparsity_jax.config.paper_schedule import paper_schedule
 from sparsity_jax.errors import UserError
 from sparsity_jax.report.aggregate import Key
+from sparsity_jax.report.paper import entering
 from sparsity_jax.report.paper.length import is_full, share
 from sparsity_jax.report.paper.published import match_key, published
 from sparsity_jax.storage.config_record import ConfigRecord
@@ -28,7 +30,7 @@ from sparsity_jax.storage.results import (
     encode_row,
 )
 
-ABOUT = ("date", "config", "device", "versions")  # beside the columns of results.csv
+ABOUT = ("date", "config", "device", "versions", "commit")  # beside the columns of results.csv
 LAYERS = 16  # of the deepest network, VGG-19
 
 
@@ -37,7 +39,7 @@ class Reproduced:
     """One full-length run: its row of results.csv, and where it comes from.
 
     `date` is the day it finished, `config` the file and arg of --config, `device` what it ran on,
-    `versions` the packages' as 'jax 0.10.2; flax 0.12.8'.
+    `versions` the packages' as 'jax 0.10.2; flax 0.12.8', `commit` that of the code, '' if unknown.
     """
 
     row: RunResult
@@ -45,6 +47,12 @@ class Reproduced:
     config: str
     device: str
     versions: str
+    commit: str
+
+    @property
+    def identity(self) -> tuple[Hashable, ...]:
+        """Key that no two lines of reproduced.csv share: the experiment, its seed, the code."""
+        return self.row.dataset, match_key(self.row), self.row.seed, self.commit
 
 
 def columns() -> tuple[str, ...]:
@@ -55,7 +63,23 @@ def columns() -> tuple[str, ...]:
 
 def reproduced() -> tuple[Reproduced, ...]:
     """Every full-length run on record, in the order in which they were entered."""
-    return decode((files("sparsity_jax.report.paper") / "reproduced.csv").read_text())
+    return decode(record_path().read_text(encoding="utf-8"))
+
+
+def record_path() -> Path:
+    """Path of reproduced.csv in this installation of the package."""
+    return Path(str(files("sparsity_jax.report.paper") / "reproduced.csv"))
+
+
+def enter(new: Sequence[Reproduced], path: Path) -> int:
+    """Append entries to a reproduced.csv, each identity once; returns how many are new.
+
+    Raises:
+      UserError: the file cannot be written, as in an installed package; nothing has changed.
+    """
+    return entering.enter(
+        new, path, decode=decode, encode=encode, identity=lambda entry: entry.identity
+    )
 
 
 def decode(text: str) -> tuple[Reproduced, ...]:
@@ -65,7 +89,7 @@ def decode(text: str) -> tuple[Reproduced, ...]:
             decode_row({name: cell for name, cell in cells.items() if name not in ABOUT}),
             **{name: cells[name] for name in ABOUT},
         )
-        for cells in csv.DictReader(io.StringIO(text))
+        for cells in csv.DictReader(io.StringIO(text, newline=""))
     )
 
 
@@ -108,12 +132,13 @@ def entries(
         _check_row(row, known)
     device = ", ".join(f"{record.devices.count(d)} x {d}" for d in dict.fromkeys(record.devices))
     versions = "; ".join(f"{name} {version}" for name, version in record.versions.items())
-    return tuple(Reproduced(row, date, config, device, versions) for row in rows)
+    commit = record.commit or ""
+    return tuple(Reproduced(row, date, config, device, versions, commit) for row in rows)
 
 
 def _settings(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Those of each run of the sweep, or of the only one."""
-    return [{**config, **override} for override in config["sweep"] or [{}]]
+    return [{**config, **override} for override in config.get("sweep") or [{}]]
 
 
 def _check_settings(asked: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from sparsity_jax.report.page.paper import comparison_table
 from sparsity_jax.report.paper.claims import Checked, check_records
 from sparsity_jax.report.paper.compare import RowComparison, compare
 from sparsity_jax.report.paper.length import banner, unpublished
+from sparsity_jax.report.paper.reproduced import Reproduced
 
 WIDTH = 100
 OUTCOMES = ("pass", "fail", "too noisy", "shortened", "not testable")
@@ -53,6 +54,24 @@ def claims_text(checked: Sequence[Checked]) -> str:
                 claim.evidence, WIDTH, initial_indent=indent, subsequent_indent=indent
             )
     return "\n".join(lines)
+
+
+def reproduced_text(runs: Sequence[Reproduced]) -> str:
+    """Full-length runs beside the published rows, then what each was made on.
+
+    Example:
+      >>> reproduced_text(())
+      'No full-length run of the paper is on record.'
+    """
+    if not runs:
+        return "No full-length run of the paper is on record."
+    compared = [item for item in compare([each.row for each in runs]) if item.group]
+    made = [
+        f"{each.row.run} ({each.config or 'config unknown'}): {each.row.seconds / 3600:.1f} h on "
+        f"{each.device or 'an unknown device'}, {each.date}, commit {each.commit or 'unknown'}"
+        for each in runs
+    ]
+    return "\n".join([comparison_text(compared), "", *made])
 
 
 def comparison_text(compared: Sequence[RowComparison]) -> str:

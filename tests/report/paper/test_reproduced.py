@@ -5,7 +5,13 @@ import dataclasses
 import pytest
 
 from sparsity_jax.errors import UserError
-from sparsity_jax.report.paper.reproduced import columns, decode, encode, entries, reproduced
+from sparsity_jax.report.paper.reproduced import (
+    decode,
+    encode,
+    entries,
+    record_path,
+    reproduced,
+)
 from sparsity_jax.storage.config_record import ConfigRecord
 from sparsity_jax.storage.results import RunResult
 
@@ -71,6 +77,6 @@ def test_a_run_that_diverged_is_entered():
     assert len(entries(record(), [row], config="table1.py", date="2026-01-31")) == 1
 
 
-def test_the_file_has_these_columns_and_only_full_runs():
-    assert encode(reproduced()).splitlines()[0] == ",".join(columns())
+def test_the_committed_record_reads_and_holds_only_full_runs():
+    assert record_path().read_text(encoding="utf-8") == encode(reproduced())
     assert all(entry.row.steps > 0 for entry in reproduced())
