@@ -87,7 +87,7 @@ def _tell_of_few_cuts(runs: Sequence[RunConfig]) -> None:
         for run in cutting
     ]
     for reason in dict.fromkeys(filter(None, reasons)):
-        print(f"note: {reason}")
+        print(f"note: prune_during_training: {reason}")
 
 
 def _keep_compiled_programs(workdir: Path) -> None:

@@ -70,7 +70,8 @@ def test_with_nothing_to_cut_the_bits_are_those_of_the_plain_run(run):
 
 def test_what_died_is_cut_and_counted_in_the_original_network(run, capsys):
     workdir = run("cut", **CUT)
-    assert "note: adam with wd takes gammas of dead filters to 0 slowly" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "note: prune_during_training: adam with wd takes gammas of dead filters to 0" in said
     row, found = row_of(workdir), measured(workdir)
     spent = float(row["train_macs_pct"])
     assert 0 < spent < 70  # 40 steps of 80 in full, then twice fewer filters
