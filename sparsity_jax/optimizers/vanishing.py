@@ -19,8 +19,8 @@ def vanishing_limit(name: str) -> float | None:
         \eta\lambda < 2\, \epsilon\, (1 + \beta_1) / (1 - \beta_1).
 
     Adam then loses a decade every 44 steps, unless the product is below a thousandth of the limit.
-    Beyond the limit 0 repels: a gradient of 1e-20 is enough, and gamma swings between signs, by
-    up to about half the learning rate.
+    Beyond the limit 0 repels: a gradient of 1e-20 is enough, and gamma swings between signs, in
+    the long run by up to about half the learning rate.
 
     Args:
       name: One of ``OPTIMIZERS``.

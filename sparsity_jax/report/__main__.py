@@ -87,16 +87,7 @@ def _writable(out: Path, sources: Sequence[joined.Source]) -> None:
 
 def calibrate(arguments: Sequence[str]) -> None:
     """Compare the calibration candidates with the paper's 32-0.25x rows."""
-    parser = _parser("calibration", calibrate)
-    parser.add_argument("workdir", nargs="*", type=Path, metavar="WORKDIR")
-    parser.add_argument(
-        "--enter",
-        action="store_true",
-        help="append the workdirs' finished runs to report/paper/calibration.csv of the source",
-    )
-    options = parser.parse_args(arguments)
-    if options.enter and not options.workdir:
-        raise UserError("--enter needs the workdirs whose runs to enter")
+    options = _asked(_parser("calibration", calibrate), "calibration.csv", arguments)
     new = [entry for path in options.workdir for entry in _entries(_workdir(path))]
     print(candidates.as_text([*calibration.recorded(), *new]))
     if options.enter:
@@ -106,22 +97,33 @@ def calibrate(arguments: Sequence[str]) -> None:
 
 def record(arguments: Sequence[str]) -> None:
     """Compare the full-length runs on record with the paper's rows; enter new ones."""
-    parser = _parser("reproduced", record)
-    parser.add_argument("workdir", nargs="*", type=Path, metavar="WORKDIR")
-    parser.add_argument(
-        "--enter",
-        action="store_true",
-        help="append the workdirs' runs to report/paper/reproduced.csv of the source",
-    )
-    options = parser.parse_args(arguments)
-    if options.enter and not options.workdir:
-        raise UserError("--enter needs the workdirs whose runs to enter")
+    options = _asked(_parser("reproduced", record), "reproduced.csv", arguments)
     new = [entry for path in options.workdir for entry in _full_runs(_workdir(path))]
     kept = {entry.identity: entry for entry in [*new, *reproduced.reproduced()]}
     print(reproduced_text(tuple(kept.values())))
     if options.enter:
         path = reproduced.record_path()
         print(f"\n{reproduced.enter(new, path)} runs entered in {path}")
+
+
+def _asked(
+    parser: argparse.ArgumentParser, file: str, arguments: Sequence[str]
+) -> argparse.Namespace:
+    """The workdirs that a command sets beside the paper, and whether `file` is to keep their runs.
+
+    Raises:
+      UserError: there are no workdirs whose runs to enter.
+    """
+    parser.add_argument("workdir", nargs="*", type=Path, metavar="WORKDIR")
+    parser.add_argument(
+        "--enter",
+        action="store_true",
+        help=f"append the workdirs' finished runs to report/paper/{file} of the source",
+    )
+    options = parser.parse_args(arguments)
+    if options.enter and not options.workdir:
+        raise UserError("--enter needs the workdirs whose runs to enter")
+    return options
 
 
 def figure(arguments: Sequence[str]) -> None:
