@@ -27,6 +27,7 @@ from sparsity_jax.data.files.cache import read_cache
 from sparsity_jax.data.sources.tfds_arrays import prepared_folders
 from sparsity_jax.errors import UserError
 from sparsity_jax.experiment.self_test import compiler_line, self_test
+from sparsity_jax.paths import user_path
 from sparsity_jax.storage import completion, lock
 from sparsity_jax.storage.checkpoints import checkpoint_problem
 from sparsity_jax.storage.config_record import read_record
@@ -38,15 +39,20 @@ _PACKAGES = ("flax", "optax", "orbax-checkpoint", "tensorflow-datasets")  # besi
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; 0 when all is well, 1 when anything is not."""
+    """Run the command line; 0 when all is well, 1 when anything is not, 2 for wrong input."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--workdir", type=Path)
-    parser.add_argument("--data_dir", type=Path)
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--workdir", type=user_path)
+    parser.add_argument("--data_dir", type=user_path)
+    try:
+        asked = parser.parse_args(arguments)
+        data_dir = asked.data_dir or default_data_dir()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     healthy = True
-    for well, line in findings(asked.workdir, asked.data_dir or default_data_dir()):
+    for well, line in findings(asked.workdir, data_dir):
         print(f"{'ok ' if well else 'BAD'}  {line}", flush=True)
         healthy &= well
     print("healthy" if healthy else "not healthy: see the lines that begin with BAD")

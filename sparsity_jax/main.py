@@ -24,7 +24,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -40,6 +39,7 @@ from sparsity_jax.distributed.processes import initialize
 from sparsity_jax.distributed.shards import WHOLE, Shard, parse_shard
 from sparsity_jax.errors import UserError
 from sparsity_jax.experiment import run as experiment
+from sparsity_jax.paths import user_path
 
 _FIELD = "config."  # begins the flag of a field
 
@@ -56,7 +56,7 @@ def main() -> int:
         if config is None:
             print(f"{__doc__}\n{field_table()}")
             return 0
-        workdir = Path(values.workdir or f"runs/{config.name}")
+        workdir = user_path(values.workdir or f"runs/{config.name}")
         if config.deterministic:
             determinism.demand()
         processes = None if values.processes is None else parse_processes(values.processes)

@@ -21,6 +21,7 @@ from sparsity_jax.audit.counting import Audit, Layer, count
 from sparsity_jax.audit.formats import guarded, open_source
 from sparsity_jax.audit.presenting import as_json, as_page, as_text
 from sparsity_jax.errors import UserError
+from sparsity_jax.paths import user_path
 from sparsity_jax.storage.io import write_atomically
 
 
@@ -57,10 +58,10 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code: 0, or 2 for wrong input."""
     try:
         options = _parse(arguments)
-        path = Path(options.path)
+        path = user_path(options.path)
         found = full_audit(path, options.threshold)
         if options.html:
-            _write(Path(options.html), as_page(found, path.name))
+            _write(user_path(options.html), as_page(found, path.name))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -8,6 +8,7 @@ from typing import Any
 from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.data.stream import DEVICE_BYTES, Stream
 from sparsity_jax.errors import UserError
+from sparsity_jax.paths import user_path
 
 OFFICIAL = ("cifar10", "cifar100", "tiny_imagenet", "objectnet3d")
 SOURCES = (
@@ -58,7 +59,7 @@ def load(
         >>> load("renderings", renderings={"classes": 4}).classes  # doctest: +SKIP
         4
     """
-    root = Path(data_dir).expanduser() if data_dir else default_data_dir()
+    root = user_path(data_dir) if data_dir else default_data_dir()
     kind, _, rest = source.partition(":")
     if kind != "folder" and (resize or test_fraction):
         raise UserError(f"resize and test_fraction are valid for folder:PATH, not for {source}")
@@ -120,7 +121,7 @@ def open_source(
         >>> type(open_source("renderings", device_bytes=0)).__name__  # doctest: +SKIP
         'Stream'
     """
-    root = Path(data_dir).expanduser() if data_dir else default_data_dir()
+    root = user_path(data_dir) if data_dir else default_data_dir()
     options: dict[str, Any] = {
         "manual_dir": manual_dir,
         "allow_unverified": allow_unverified,
@@ -183,4 +184,4 @@ def _open_tfds(
 def default_data_dir() -> Path:
     """The variable SPARSITY_JAX_DATA if set, else ~/.cache/sparsity_jax."""
     named = os.environ.get("SPARSITY_JAX_DATA")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "sparsity_jax"
+    return user_path(named) if named else Path.home() / ".cache" / "sparsity_jax"

@@ -11,6 +11,7 @@ import numpy as np
 from sparsity_jax.data import OFFICIAL, SOURCES, default_data_dir, facts, load
 from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.errors import UserError
+from sparsity_jax.paths import user_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0; 1 when a checked set is not the published one; 2 after a one-line message
         about wrong input.
     """
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         if (options.command, options.source) == ("prepare", "imagenet2012"):
             print(f"imagenet2012 is ready: {_prepare_imagenet(options)}")
             return 0
@@ -172,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         "show", parents=[source], help="write a contact sheet PNG, print counts and constants"
     )
     show.add_argument(
-        "--out", type=Path, metavar="FILE.png", help="the picture (default: <data set>.png)"
+        "--out", type=user_path, metavar="FILE.png", help="the picture (default: <data set>.png)"
     )
     for name, text in (
         ("prepare", "download and decode ahead of training; also takes imagenet2012"),
@@ -184,13 +185,13 @@ def _parser() -> argparse.ArgumentParser:
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "data_dir": {
-        "type": Path,
+        "type": user_path,
         "metavar": "DIR",
         "help": "where prepared sets are kept (default: SPARSITY_JAX_DATA or"
         " ~/.cache/sparsity_jax)",
     },
     "manual_dir": {
-        "type": Path,
+        "type": user_path,
         "metavar": "DIR",
         "help": "where official archives lie that you downloaded yourself (default:"
         " DATA_DIR/manual)",

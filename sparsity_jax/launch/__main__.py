@@ -11,6 +11,7 @@ from pathlib import Path
 from sparsity_jax.distributed import preemption
 from sparsity_jax.errors import UserError
 from sparsity_jax.launch import child, jobset, local, ray_cluster, retrying, slurm
+from sparsity_jax.paths import user_path
 
 _EXAMPLES = """\
 What follows -- goes to python -m sparsity_jax.main; --workdir there must be one that all shares
@@ -65,9 +66,9 @@ def _launch(options: argparse.Namespace, flags: Sequence[str]) -> int:
     if options.backend in ("slurm", "jobset"):
         print(_emit(options, command, workdir), end="")
         return 0
-    backend = _backend(options, workdir / "logs")
-    codes = backend.submit(command, options.shares, options.retries)
-    return _verdict(codes, workdir / "logs", command)
+    logs = user_path(workdir) / "logs"
+    codes = _backend(options, logs).submit(command, options.shares, options.retries)
+    return _verdict(codes, logs, command)
 
 
 def _backend(options: argparse.Namespace, logs: Path) -> retrying.Backend:

@@ -21,6 +21,7 @@ from typing import NoReturn
 
 from sparsity_jax import report
 from sparsity_jax.errors import UserError
+from sparsity_jax.paths import user_path
 from sparsity_jax.report import tables
 from sparsity_jax.report.figures import numbered
 from sparsity_jax.report.paper import calibration, candidates, joined, reproduced
@@ -36,11 +37,15 @@ def judge(arguments: Sequence[str]) -> None:
     """Print tables, the paper's claims and the comparison; make the workdirs' reports again."""
     parser = _parser("", judge)
     parser.add_argument(
-        "path", nargs="+", type=Path, metavar="PATH", help="a workdir, or a results.csv of any name"
+        "path",
+        nargs="+",
+        type=user_path,
+        metavar="PATH",
+        help="a workdir, or a results.csv of any name",
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=user_path,
         metavar="DIR",
         help="write claims.json, compare.csv and tables/ of all paths together; make no report",
     )
@@ -114,7 +119,7 @@ def _asked(
     Raises:
       UserError: there are no workdirs whose runs to enter.
     """
-    parser.add_argument("workdir", nargs="*", type=Path, metavar="WORKDIR")
+    parser.add_argument("workdir", nargs="*", type=user_path, metavar="WORKDIR")
     parser.add_argument(
         "--enter",
         action="store_true",

@@ -18,6 +18,7 @@ from sparsity_jax.config.run_config import RunConfig
 from sparsity_jax.distributed import processes
 from sparsity_jax.distributed.shards import WHOLE, Shard
 from sparsity_jax.errors import UserError
+from sparsity_jax.paths import user_path
 from sparsity_jax.storage import completion, folder, lock, run_cache
 from sparsity_jax.storage.completion import RunRecord, settings_digest
 from sparsity_jax.storage.config_record import made_with, write_record
@@ -194,7 +195,7 @@ class Workdir:
         completion.write_run_record(run.folder, record, of=of)
         self._found[run.config.name] = record
         if store := self._config["store"]:
-            run_cache.keep(Path(store), run.folder, key=_key(run), of=of)
+            run_cache.keep(user_path(store), run.folder, key=_key(run), of=of)
 
     def finish(self, build_report: Callable[[Path], object]) -> None:
         """Wait for the processes of this start, and write the report once every run is finished.
@@ -270,7 +271,7 @@ class Workdir:
         for run in runs if not self._follows else ():
             of, config = settings_digest(run.config), run.config
             names = {"name": config.name, "variant": config.variant}
-            if run_cache.fetch(Path(store), run.folder, key=_key(run), of=of, **names):
+            if run_cache.fetch(user_path(store), run.folder, key=_key(run), of=of, **names):
                 print(f"{config.name}: trained before, taken from {store}")
         if self.shard == WHOLE:
             self._process.wait("stored runs are fetched")

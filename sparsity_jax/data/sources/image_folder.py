@@ -23,6 +23,7 @@ from sparsity_jax.data.sources.folder_layout import SPLITS, Place
 from sparsity_jax.data.sources.image_container import Container, Options, inspect
 from sparsity_jax.data.sources.image_table import stored_files
 from sparsity_jax.errors import UserError
+from sparsity_jax.paths import user_path
 
 MAX_TOTAL_BYTES = 16 * 2**30  # of pixels; the set is held in memory
 _VERSION = "2"  # raise it when the same files would decode to other arrays
@@ -71,7 +72,7 @@ def load(
             " pixels, and 0 or a part below 1"
         )
     options = Options(resize, test_fraction, skip_unreadable, progress)
-    container = inspect(path.expanduser(), options)
+    container = inspect(user_path(path), options)
     cache = _cache_path(container, cache_dir, options)
     if (dataset := read_cache(cache)) is not None:
         return dataset

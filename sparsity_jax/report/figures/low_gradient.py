@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +20,7 @@ from matplotlib.lines import Line2D
 
 from sparsity_jax.errors import UserError
 from sparsity_jax.optimizers import OPTIMIZERS, default_learning_rate, make_optimizer
+from sparsity_jax.paths import user_path
 from sparsity_jax.report.aggregate import OPTIMIZER_NAMES, REGULARIZER_NAMES
 from sparsity_jax.report.figures import style
 from sparsity_jax.sparsity.low_gradient import PHASES, fading_gradients, simulate
@@ -222,10 +222,10 @@ def _number(flag: str, text: str) -> float:
 def main(arguments: Sequence[str]) -> int:
     """Draw Figure S3 into a file; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m sparsity_jax.report.figures.low_gradient")
-    parser.add_argument("--out", metavar="FILE.png", type=Path, required=True)
+    parser.add_argument("--out", metavar="FILE.png", type=user_path, required=True)
     add_options(parser)
-    options = parser.parse_args(arguments)
     try:
+        options = parser.parse_args(arguments)
         regime = regime_of(options)
         write_atomically(options.out, style.png(low_gradient(regime=regime)))
     except UserError as error:

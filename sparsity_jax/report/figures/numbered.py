@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from sparsity_jax.errors import UserError
 from sparsity_jax.models import Plan, make_plan
 from sparsity_jax.optimizers import OPTIMIZERS
+from sparsity_jax.paths import user_path
 from sparsity_jax.report import loading
 from sparsity_jax.report.figures import low_gradient, network, pictures, registry, style
 from sparsity_jax.storage.config_record import read_config
@@ -142,11 +143,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     listed = "; ".join(f"{number}: {figure.title}" for number, figure in FIGURES.items())
     parser.add_argument("number", metavar="N", help=listed)
     parser.add_argument(
-        "workdir", nargs="?", type=Path, metavar="WORKDIR", help="for 2, 3, 5, S1 and S2"
+        "workdir", nargs="?", type=user_path, metavar="WORKDIR", help="for 2, 3, 5, S1 and S2"
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=user_path,
         metavar="FILE.png|FILE.pdf",
         help="default: figures/figure_N.png in the workdir, or figure_N.png here",
     )
