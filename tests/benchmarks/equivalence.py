@@ -43,8 +43,8 @@ QUICK_START = {
 CASES: dict[str, dict[str, Any]] = {
     # The quick start's first run: a short run at a large strength, in which gamma flickers.
     "renderings, L2 1e-3": QUICK_START,
-    # Long for its strength, below the limit of vanishing, and a drop halfway: after it the gammas of
-    # all layers vanish, so the second half of the run is a smaller network's.
+    # Long for its strength, below the limit of vanishing, and a drop halfway: after it the gammas
+    # of all layers vanish, so the second half of the run is a smaller network's.
     "renderings, L2 3e-4, early drop": {
         **QUICK_START,
         "strength": 3e-4,
