@@ -249,8 +249,8 @@ class RunConfig:
         "cut filters that died, so that they stop costing time (Adam, Adamax, RMSprop with L2)",
     )
     prune_patience: int = setting(
-        5,
-        "evaluations in a row with gamma and its gradient below 1e-30 before a filter is cut",
+        3,
+        "evaluations in a row with gamma and beta below 1e-30 before a filter is cut",
         check=at_least(1),
     )
     prune_least_gain: float = setting(

@@ -33,7 +33,7 @@ class CutRule(NamedTuple):
     """Rule that decides when filters are cut.
 
     Attributes:
-      patience: evaluations in a row at which gamma and its gradient have vanished.
+      patience: evaluations in a row at which gamma and beta have vanished.
       least_gain: share of multiply-adds that a cut must save, in [0, 1).
     """
 
@@ -63,7 +63,7 @@ def next_keep(
     cuts: Sequence[Cut],
     *,
     gammas: Mapping[str, np.ndarray],
-    pulls: Mapping[str, np.ndarray],
+    betas: Mapping[str, np.ndarray],
     rule: CutRule,
 ) -> dict[str, np.ndarray] | None:
     """Filters to keep of the network that is left; None where no cut is due.
@@ -72,20 +72,19 @@ def next_keep(
       plan: the original network.
       cuts: so far.
       gammas: layer -> (evaluations, filters) of the original network, in order of time.
-      pulls: layer -> (evaluations, filters) mean |d loss / d gamma| of the original network since
-        the evaluation before; what it says of filters that were cut does not matter.
+      betas: the same of beta.
       rule: when filters go.
 
     Returns:
       Layer -> (filters left,) bool, True = keep.
     """
     kept = kept_after(plan, cuts)
-    left, pulled = (
+    scales, shifts = (
         {name: values[name][:, places] for name, places in kept.items()}
-        for values in (gammas, pulls)
+        for values in (gammas, betas)
     )
-    dead = dead_filters(left, pulled, patience=rule.patience)
-    keep = keep_living({name: values[-1] for name, values in left.items()}, dead)
+    dead = dead_filters(scales, shifts, patience=rule.patience)
+    keep = keep_living({name: values[-1] for name, values in scales.items()}, dead)
     return keep if pays(plan_after(plan, cuts), keep, least_gain=rule.least_gain) else None
 
 

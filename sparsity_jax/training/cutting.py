@@ -29,14 +29,14 @@ def cut_dead(each: Member, state: TrainState) -> TrainState:
         plan,
         each.cuts,
         gammas=each.eval_log.layers("gamma"),
-        pulls=each.eval_log.layers("pull"),
+        betas=each.eval_log.layers("beta"),
         rule=CutRule(config.prune_patience, config.prune_least_gain),
     )
     if keep is None:
         return state
     left = each.program.plan
     _, variables, opt_state = shrink_state(left, state.variables, state.opt_state, keep)
-    activity = {
+    activity = state.activity and {
         name: type(sums)(*(values[keep[name]] for values in sums))
         for name, sums in state.activity.items()
     }

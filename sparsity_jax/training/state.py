@@ -97,7 +97,7 @@ def make_program_config(run: RunConfig, plan: Plan, train_size: int) -> ProgramC
         augment=run.augment,
         pad=run.pad if run.augment == "pad_crop" else 0,
         norm_parts=run.norm_parts,
-        activity=run.record_activity or run.prune_during_training,
+        activity=run.record_activity,
         slimming=run.gamma_l1 > 0,
         precision=run.precision,
     )

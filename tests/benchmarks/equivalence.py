@@ -91,7 +91,7 @@ def returns(measured: Measurements, *, patience: int, by_gamma_alone: bool = Fal
     """Count what would have been cut wrongly, over all layers.
 
     Args:
-      measured: of a run without cutting, with its activity.
+      measured: of a run without cutting.
       patience: evaluations in a row.
       by_gamma_alone: call dead what has |gamma| < 1e-3 at that many evaluations.
     """
@@ -102,10 +102,10 @@ def returns(measured: Measurements, *, patience: int, by_gamma_alone: bool = Fal
             lately = [active[max(0, t + 1 - patience) : t + 1] for t in range(len(gamma))]
             declared = np.array([~each.any(0) & (len(each) == patience) for each in lately])
         else:
-            pull = measured.pull[layer]
+            beta = measured.beta[layer]
             declared = np.array(
                 [
-                    dead_filters({"": gamma[:t]}, {"": pull[:t]}, patience=patience)[""]
+                    dead_filters({"": gamma[:t]}, {"": beta[:t]}, patience=patience)[""]
                     for t in range(1, len(gamma) + 1)
                 ]
             )

@@ -97,12 +97,12 @@ def test_a_state_is_cut_like_its_parameters_and_trains_on(optimizer):
 
 @given(st.integers(1, 4), st.integers(1, 6), SEEDS)
 @settings(max_examples=50, deadline=None)
-def test_dead_is_vanished_for_long_with_its_gradient(patience, times, seed):
+def test_dead_is_vanished_for_long_with_its_beta(patience, times, seed):
     rng = np.random.default_rng(seed)
-    gamma, pull = 10.0 ** rng.uniform(-34, -29, (2, times, 7))
-    found = dead_filters({"C1": -gamma}, {"C1": pull}, patience=patience)["C1"]
+    gamma, beta = 10.0 ** rng.uniform(-34, -29, (2, times, 7))
+    found = dead_filters({"C1": -gamma}, {"C1": -beta}, patience=patience)["C1"]
     for c in range(7):
-        low = [max(gamma[t, c], pull[t, c]) < 1e-30 for t in range(times)]
+        low = [max(gamma[t, c], beta[t, c]) < 1e-30 for t in range(times)]
         assert found[c] == (times >= patience and all(low[times - patience :]))
 
 

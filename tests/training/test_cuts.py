@@ -64,20 +64,20 @@ def test_a_cut_is_due_when_enough_of_the_living_died():
     gammas = {
         name: np.ones((4, c.filters)) for name, c in zip(PLAN.layer_names, PLAN.convs, strict=True)
     }
-    pulls = {name: np.full(gamma.shape, 1e-9) for name, gamma in gammas.items()}
+    betas = {name: np.full(gamma.shape, -1e-9) for name, gamma in gammas.items()}
     gammas["C7"][:, 1::2] = 0  # those were cut: their last values stand
-    pulls["C7"][:, 1::2] = np.nan
+    betas["C7"][:, 1::2] = 0
 
     def due(patience: int = 3, least_gain: float = 0.05):
         rule = CutRule(patience, least_gain)
-        return next_keep(PLAN, cuts, gammas=gammas, pulls=pulls, rule=rule)
+        return next_keep(PLAN, cuts, gammas=gammas, betas=betas, rule=rule)
 
     assert due() is None
     gammas["C6"][:, :20] = 1e-35
-    assert due() is None  # the loss still moves them
-    pulls["C6"][-2:, :] = 0
-    assert due() is None  # it did three intervals ago
-    pulls["C6"][-3:, :] = 0
+    assert due() is None  # they still answer a constant
+    betas["C6"][-2:, :] = 0
+    assert due() is None  # they did three evaluations ago
+    betas["C6"][-3:, :] = 0
     keep = due()
     assert keep is not None
     assert keep["C6"].tolist() == [False] * 20 + [True] * 12

@@ -68,6 +68,14 @@ def test_with_nothing_to_cut_the_bits_are_those_of_the_plain_run(run):
         np.testing.assert_array_equal(measured(cutting).gamma[name], values)
 
 
+def test_cutting_needs_no_record_of_activity(run):
+    watched, unwatched = run("watched", **CUT), run("unwatched", record_activity=False, **CUT)
+    assert {**row_of(watched), "seconds": ""} == {**row_of(unwatched), "seconds": ""}
+    for name, steps in measured(watched).cut_step.items():
+        np.testing.assert_array_equal(measured(unwatched).cut_step[name], steps)
+    assert not measured(unwatched).fired
+
+
 def test_what_died_is_cut_and_counted_in_the_original_network(run, capsys):
     workdir = run("cut", **CUT)
     said = capsys.readouterr().out
