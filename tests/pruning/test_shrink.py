@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsity_jax.errors import UserError
-from sparsity_jax.models import ConvNet, make_plan
-from sparsity_jax.models.convnet import init
+from sparsity_jax.models import Conv, ConvNet, Plan, make_plan
+from sparsity_jax.models.convnet import init, train_logits
 from sparsity_jax.optimizers import OPTIMIZERS, make_optimizer
 from sparsity_jax.pruning import prune, zero
 from sparsity_jax.pruning.shrink import (
@@ -104,6 +104,26 @@ def test_dead_is_vanished_for_long_with_its_beta(patience, times, seed):
     for c in range(7):
         low = [max(gamma[t, c], beta[t, c]) < 1e-30 for t in range(times)]
         assert found[c] == (times >= patience and all(low[times - patience :]))
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_the_loss_finds_a_constant_only_at_the_borders(kernel):
+    # Why beta counts too: a filter without gamma answers relu(beta), which the norm behind a
+    # convolution of one pixel takes out; zero padding shows it to the loss.
+    plan = Plan("two", (Conv(4), Conv(6, kernel=kernel)), (8, 8, 3), "global", (), 5)
+    variables = variables_of(plan)
+    images = jax.random.normal(jax.random.key(1), (8, 8, 8, 3))
+    scales = variables["params"]["C1"]["norm"]
+
+    def loss(beta):
+        norm = {"scale": scales["scale"].at[0].set(0.0), "bias": scales["bias"].at[0].set(beta)}
+        first = {**variables["params"]["C1"], "norm": norm}
+        params = {**variables["params"], "C1": first}
+        logits, _, _ = train_logits(plan, {**variables, "params": params}, images)
+        return jax.nn.log_softmax(logits)[:, 0].mean()
+
+    slope = float(jax.grad(loss)(1e-3))
+    assert abs(slope) < 1e-6 if kernel == 1 else abs(slope) > 1e-4
 
 
 def test_a_layer_that_would_empty_keeps_its_strongest():
