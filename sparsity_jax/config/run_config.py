@@ -254,7 +254,7 @@ class RunConfig:
         check=at_least(1),
     )
     prune_least_gain: float = setting(
-        0.1, "share of multiply-adds that a cut must save", check=_fraction_problem
+        0.05, "share of multiply-adds that a cut must save", check=_fraction_problem
     )
     latency_seconds: float = setting(
         3.0, "spent on timing each run's networks; 0: not timed", check=at_least(0)

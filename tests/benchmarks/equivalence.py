@@ -51,6 +51,7 @@ CASES: dict[str, dict[str, Any]] = {
         "epochs": 160.0,
         "drops": ((80.0, 0.1),),
         "evaluations": 40,
+        "prune_least_gain": 0.1,
     },
     # Table 6's narrowest network, shortened from 325 epochs to 16, at three times its strength;
     # beyond 3.8e-4 Adam's gammas would not vanish before the rate drops (see `README.md`).
