@@ -81,7 +81,7 @@ def _tell_of_few_cuts(runs: Sequence[RunConfig]) -> None:
         why_few_cuts(
             run.optimizer,
             run.regularizer,
-            learning_rate=run.learning_rate * run.gamma_lr_scale,
+            learning_rate=run.learning_rate * max(run.gamma_lr_scale, run.beta_lr_scale),
             strength=run.strength,
         )
         for run in cutting

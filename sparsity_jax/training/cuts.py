@@ -97,28 +97,28 @@ def why_few_cuts(optimizer: str, regularizer: str, *, learning_rate: float, stre
     Args:
       optimizer: its name.
       regularizer: its name.
-      learning_rate: of gamma, before any drop.
+      learning_rate: of gamma or beta, the larger, before any drop.
       strength: of the regularizer.
 
     Example:
       >>> why_few_cuts("sgd", "l2", learning_rate=0.1, strength=5e-4)
-      'sgd with l2 takes gammas of dead filters to 0 slowly: expect few cuts or none'
+      'sgd with l2 takes gamma and beta of dead filters to 0 slowly: expect few cuts or none'
       >>> why_few_cuts("adam", "l2", learning_rate=1e-3, strength=1e-4)
       ''
     """
     if regularizer == "none":
-        return "without a regularizer no gamma goes to 0: expect no cut"
+        return "without a regularizer no gamma or beta goes to 0: expect no cut"
     limit, product = vanishing_limit(optimizer), learning_rate * strength
     if limit is None or regularizer != "l2":
         return (
-            f"{optimizer} with {regularizer} takes gammas of dead filters to 0 slowly: "
+            f"{optimizer} with {regularizer} takes gamma and beta of dead filters to 0 slowly: "
             "expect few cuts or none"
         )
     if product < limit:
         return ""
     return (
-        f"with {optimizer} and l2 gammas of dead filters stay at 0 where learning_rate x strength "
-        f"is below {limit:g}; here it is {product:g}: expect few cuts before the rate drops"
+        f"with {optimizer} and l2 dead filters stay at 0 where learning_rate x strength is below "
+        f"{limit:g}; here it is {product:g}: expect few cuts before the rate drops"
     )
 
 

@@ -94,8 +94,8 @@ def test_a_cut_is_due_when_enough_of_the_living_died():
         (("adam", "l2", 1e-3, 1e-3), "below 3.8e-07; here it is 1e-06: expect few cuts before"),
         (("adam", "l2", 1e-4, 1e-3), ""),
         (("rmsprop", "l2", 1e-3, 1e-4), "below 2e-08; here it is 1e-07"),
-        (("amsgrad", "l2", 1e-3, 1e-4), "amsgrad with l2 takes gammas"),
-        (("adam", "wd", 1e-3, 1e-4), "adam with wd takes gammas of dead filters to 0 slowly"),
+        (("amsgrad", "l2", 1e-3, 1e-4), "amsgrad with l2 takes gamma and beta"),
+        (("adam", "wd", 1e-3, 1e-4), "adam with wd takes gamma and beta of dead filters to 0"),
         (("sgd", "none", 1e-1, 0.0), "expect no cut"),
     ],
 )

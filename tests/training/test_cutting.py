@@ -79,7 +79,10 @@ def test_cutting_needs_no_record_of_activity(run):
 def test_what_died_is_cut_and_counted_in_the_original_network(run, capsys):
     workdir = run("cut", **CUT)
     said = capsys.readouterr().out
-    assert "note: prune_during_training: adam with wd takes gammas of dead filters to 0" in said
+    assert (
+        "note: prune_during_training: adam with wd takes gamma and beta of dead filters to 0"
+        in said
+    )
     row, found = row_of(workdir), measured(workdir)
     spent = float(row["train_macs_pct"])
     assert 0 < spent < 70  # 40 steps of 80 in full, then twice fewer filters
