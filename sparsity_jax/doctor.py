@@ -25,9 +25,8 @@ from sparsity_jax import __version__
 from sparsity_jax.data import default_data_dir
 from sparsity_jax.data.files.cache import read_cache
 from sparsity_jax.data.sources.tfds_arrays import prepared_folders
-from sparsity_jax.errors import UserError
+from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.experiment.self_test import compiler_line, self_test
-from sparsity_jax.paths import user_path
 from sparsity_jax.storage import completion, lock
 from sparsity_jax.storage.checkpoints import checkpoint_problem
 from sparsity_jax.storage.config_record import read_record

@@ -37,9 +37,8 @@ from sparsity_jax.distributed import preemption as interruption
 from sparsity_jax.distributed.cores import parse_processes
 from sparsity_jax.distributed.processes import initialize
 from sparsity_jax.distributed.shards import WHOLE, Shard, parse_shard
-from sparsity_jax.errors import UserError
+from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.experiment import run as experiment
-from sparsity_jax.paths import user_path
 
 _FIELD = "config."  # begins the flag of a field
 

@@ -10,9 +10,8 @@ from sparsity_jax import doctor, main
 from sparsity_jax.audit import __main__ as audit
 from sparsity_jax.data import __main__ as data
 from sparsity_jax.data import default_data_dir
-from sparsity_jax.errors import UserError
+from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.launch import __main__ as launch
-from sparsity_jax.paths import user_path
 from sparsity_jax.report import __main__ as report
 from sparsity_jax.report.figures import low_gradient
 

@@ -20,8 +20,7 @@ from typing import NoReturn
 from sparsity_jax.audit.counting import Audit, Layer, count
 from sparsity_jax.audit.formats import guarded, open_source
 from sparsity_jax.audit.presenting import as_json, as_page, as_text
-from sparsity_jax.errors import UserError
-from sparsity_jax.paths import user_path
+from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.storage.io import write_atomically
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from sparsity_jax.data.dataset import Dataset
 from sparsity_jax.data.stream import DEVICE_BYTES, Stream
-from sparsity_jax.errors import UserError
-from sparsity_jax.paths import user_path
+from sparsity_jax.errors import UserError, user_path
 
 OFFICIAL = ("cifar10", "cifar100", "tiny_imagenet", "objectnet3d")
 SOURCES = (

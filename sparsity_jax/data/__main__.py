@@ -10,8 +10,7 @@ import numpy as np
 
 from sparsity_jax.data import OFFICIAL, SOURCES, default_data_dir, facts, load
 from sparsity_jax.data.dataset import Dataset
-from sparsity_jax.errors import UserError
-from sparsity_jax.paths import user_path
+from sparsity_jax.errors import UserError, user_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sparsity_jax.distributed import preemption
-from sparsity_jax.errors import UserError
+from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.launch import child, jobset, local, ray_cluster, retrying, slurm
-from sparsity_jax.paths import user_path
 
 _EXAMPLES = """\
 What follows -- goes to python -m sparsity_jax.main; --workdir there must be one that all shares

@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sparsity_jax import report
-from sparsity_jax.errors import UserError
-from sparsity_jax.paths import user_path
+from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.report import tables
 from sparsity_jax.report.figures import numbered
 from sparsity_jax.report.paper import calibration, candidates, joined, reproduced

@@ -17,8 +17,7 @@ from typing import Any, Protocol, TypeVar
 from sparsity_jax.config.run_config import RunConfig
 from sparsity_jax.distributed import processes
 from sparsity_jax.distributed.shards import WHOLE, Shard
-from sparsity_jax.errors import UserError
-from sparsity_jax.paths import user_path
+from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.storage import completion, folder, lock, run_cache
 from sparsity_jax.storage.completion import RunRecord, settings_digest
 from sparsity_jax.storage.config_record import made_with, write_record

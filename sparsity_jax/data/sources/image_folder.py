@@ -22,8 +22,7 @@ from sparsity_jax.data.sources import folder_layout, folder_remarks
 from sparsity_jax.data.sources.folder_layout import SPLITS, Place
 from sparsity_jax.data.sources.image_container import Container, Options, inspect
 from sparsity_jax.data.sources.image_table import stored_files
-from sparsity_jax.errors import UserError
-from sparsity_jax.paths import user_path
+from sparsity_jax.errors import UserError, user_path
 
 MAX_TOTAL_BYTES = 16 * 2**30  # of pixels; the set is held in memory
 _VERSION = "2"  # raise it when the same files would decode to other arrays

@@ -18,9 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sparsity_jax.errors import UserError
+from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.optimizers import OPTIMIZERS, default_learning_rate, make_optimizer
-from sparsity_jax.paths import user_path
 from sparsity_jax.report.aggregate import OPTIMIZER_NAMES, REGULARIZER_NAMES
 from sparsity_jax.report.figures import style
 from sparsity_jax.sparsity.low_gradient import PHASES, fading_gradients, simulate

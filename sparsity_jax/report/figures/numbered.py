@@ -13,10 +13,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from sparsity_jax.errors import UserError
+from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.models import Plan, make_plan
 from sparsity_jax.optimizers import OPTIMIZERS
-from sparsity_jax.paths import user_path
 from sparsity_jax.report import loading
 from sparsity_jax.report.figures import low_gradient, network, pictures, registry, style
 from sparsity_jax.storage.config_record import read_config
