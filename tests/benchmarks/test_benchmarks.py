@@ -204,14 +204,14 @@ def test_returns_are_filters_that_were_called_dead_and_were_active_later():
     times = np.arange(6)
     gamma = np.full((6, 4), 0.5)
     gamma[1:, 0] = 1e-35  # dead for good
-    gamma[1:, 1] = 1e-35  # pulled by the loss: not dead
+    gamma[1:, 1] = 1e-35  # with a beta that moves: not dead
     gamma[1:4, 2] = 1e-35  # back for an evaluation
     gamma[5, 2] = 1e-35
     gamma[1:, 3] = 1e-5  # small
     gamma[5, 3] = 0.2
-    pull = np.zeros((6, 4))
-    pull[:, 1] = 1e-9
-    measured = Measurements(times, times, {"C1": gamma}, {"C1": gamma}, pull={"C1": pull})
+    beta = np.zeros((6, 4))
+    beta[:, 1] = -1e-9
+    measured = Measurements(times, times, {"C1": gamma}, {"C1": beta})
     assert equivalence.returns(measured, patience=3) == (2, 1, 0)
     assert equivalence.returns(measured, patience=4) == (1, 0, 0)
     assert equivalence.returns(measured, patience=3, by_gamma_alone=True) == (4, 2, 1)
