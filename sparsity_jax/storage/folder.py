@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import tempfile
@@ -51,8 +52,20 @@ def check(workdir: Path, config: Mapping[str, Any], *, overwrite: bool = False) 
         )
         raise UserError(
             f"{workdir} holds the results of another config ({changes}); give another --workdir, "
-            "or --overwrite to start anew"
+            f"--overwrite to start anew{_or_as_there(there, differing)}"
         )
+
+
+def _or_as_there(there: Mapping[str, Any], differing: Sequence[str]) -> str:
+    """How to go on with what is there, where flags can say it: defaults change with versions."""
+    values = [there.get(field) for field in differing]
+    if not all(isinstance(value, str | int | float) for value in values):
+        return ""
+    flags = [
+        shlex.quote(f"--config.{field}={value}")
+        for field, value in zip(differing, values, strict=True)
+    ]
+    return f", or {' '.join(flags)} to go on with it"
 
 
 def is_whole(workdir: Path, finished: Sequence[RunRecord]) -> bool:
