@@ -244,7 +244,7 @@ def test_a_workdir_of_another_config_is_refused_by_field_and_can_be_overwritten(
     assert main([config, "--config.strength=0.01"]) == 2
     said = capsys.readouterr().err
     assert "strength: 0.05 there, 0.01 now" in said
-    assert said.endswith("or --config.strength=0.05 to go on with it\n")
+    assert said.endswith("--config.strength=0.05 to go on with it, or --overwrite to start anew\n")
     assert main([config, "--config.strength=0.05"]) == 0
     assert files(Path("runs/small")) == before
     assert main([config, "--config.strength=0.01", "--overwrite"]) == 0

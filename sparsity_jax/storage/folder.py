@@ -52,20 +52,18 @@ def check(workdir: Path, config: Mapping[str, Any], *, overwrite: bool = False) 
         )
         raise UserError(
             f"{workdir} holds the results of another config ({changes}); give another --workdir, "
-            f"--overwrite to start anew{_or_as_there(there, differing)}"
+            f"{_as_there(there, wanted, differing)}or --overwrite to start anew"
         )
 
 
-def _or_as_there(there: Mapping[str, Any], differing: Sequence[str]) -> str:
-    """How to go on with what is there, where flags can say it: defaults change with versions."""
-    values = [there.get(field) for field in differing]
+def _as_there(there: Mapping[str, Any], wanted: Mapping[str, Any], differing: Sequence[str]) -> str:
+    """The flags that go on with what is there, where flags can say it: defaults change."""
+    values = [there.get(field) if field in wanted else None for field in differing]
     if not all(isinstance(value, str | int | float) for value in values):
         return ""
-    flags = [
-        shlex.quote(f"--config.{field}={value}")
-        for field, value in zip(differing, values, strict=True)
-    ]
-    return f", or {' '.join(flags)} to go on with it"
+    pairs = zip(differing, values, strict=True)
+    flags = [shlex.quote(f"--config.{field}={value}") for field, value in pairs]
+    return f"{' '.join(flags)} to go on with it, "
 
 
 def is_whole(workdir: Path, finished: Sequence[RunRecord]) -> bool:
