@@ -4,7 +4,7 @@ import csv
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -18,6 +18,15 @@ os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "sparsity_jax_test_compilations")
 )
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory_for_programs() -> Iterator[None]:
+    """All tests in one process compile more programs than Linux lets it map."""
+    from sparsity_jax.distributed.program_memory import release_programs
+
+    yield
+    release_programs()
 
 
 @pytest.fixture

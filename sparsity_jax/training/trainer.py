@@ -13,6 +13,7 @@ import numpy as np
 
 from sparsity_jax.distributed.preemption import Interrupted, deferring
 from sparsity_jax.distributed.processes import stop_elsewhere, sync_stop, this_process
+from sparsity_jax.distributed.program_memory import release_programs
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage.checkpoints import Checkpoints
 from sparsity_jax.storage.history import Evaluation
@@ -206,6 +207,7 @@ class _GroupTrainer:
         if self._run.config.prune_during_training:  # a group of one
             smaller = cut_dead(self._members[0], member(self._state, 0))
             self._state = on_devices(stack([smaller]), self._mapping)
+            release_programs()  # of larger networks
         self._state = self._state._replace(
             loss_sum=jnp.copy(self._no_loss),
             activity=jax.tree.map(jnp.zeros_like, self._state.activity),
