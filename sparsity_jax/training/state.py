@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from sparsity_jax.config.run_config import RunConfig
@@ -147,8 +148,21 @@ def init_state(program: ProgramConfig, hparams: Hparams) -> TrainState:
     )
 
 
-@functools.partial(jax.jit, static_argnums=0)  # on its own, so that optimizers share it
 def _init_variables(plan: Plan, hparams: Hparams) -> Params:
+    """`convnet.init` from the run's seed, outside other programs as a program of its own."""
+    if isinstance(hparams.seed, Tracer):
+        return _drawn(plan, hparams)
+    return _compiled_init(jax.default_backend())(plan, hparams)
+
+
+@functools.cache
+def _compiled_init(backend: str) -> Callable[[Plan, Hparams], Params]:
+    """The program runs once: at its full level a CPU's compiler would take 8 seconds, not 1."""
+    options = {"xla_backend_optimization_level": "1"} if backend == "cpu" else {}
+    return jax.jit(_drawn, static_argnums=0, compiler_options=options)
+
+
+def _drawn(plan: Plan, hparams: Hparams) -> Params:
     return init(plan, random_key(hparams, "init"))
 
 

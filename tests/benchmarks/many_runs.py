@@ -74,7 +74,7 @@ def collectives(terms: Terms, _: Found) -> Row:
         env=os.environ | own, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise NotMeasuredError((done.stderr.strip().splitlines() or ["it failed"])[-1][:120])
+        raise NotMeasuredError((done.stderr.strip().splitlines() or ["it failed"])[-1][:400])
     found = json.loads(done.stdout.splitlines()[-1])
     kinds = found["collectives"]
     bits = "the bits" if found["shard_map is one device"] else "not the bits"

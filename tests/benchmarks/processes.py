@@ -58,7 +58,7 @@ def command(config: Path, processes: int, *, scale: float) -> Spent:
         )
         wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
-        raise NotMeasuredError((done.stderr.strip().splitlines() or ["it failed"])[-1][:120])
+        raise NotMeasuredError((done.stderr.strip().splitlines() or ["it failed"])[-1][:400])
     return Spent(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 

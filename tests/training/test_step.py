@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from sparsity_jax.models.convnet import init
 from sparsity_jax.optimizers import OPTIMIZERS
 from sparsity_jax.training import Hparams, init_state, train_steps
+from sparsity_jax.training.state import random_key
 from sparsity_jax.training.step import _compiled, epoch_order, next_batch, train_step
 
 ORACLE = Path(__file__).with_name("oracle.npz")
@@ -108,6 +110,12 @@ def test_it_learns(program, data):
     late = train_steps(program, hparams(learning_rate=1e-2), data, early, until=150)
     final = train_steps(program, hparams(), data, late._replace(loss_sum=jnp.float32(0)), until=155)
     assert float(final.loss_sum) / 5 < first / 2
+
+
+def test_initial_weights_do_not_depend_on_how_far_the_compiler_optimises(program):
+    fresh = init_state(program, hparams(seed=3))
+    fully = jax.jit(init, static_argnums=0)(program.plan, random_key(hparams(seed=3), "init"))
+    assert same(fully, {"params": fresh.params, "batch_stats": fresh.batch_stats})
 
 
 @pytest.mark.parametrize("value", [0.0, -0.1, 1.0])
