@@ -207,7 +207,7 @@ class _GroupTrainer:
         if self._run.config.prune_during_training:  # a group of one
             smaller = cut_dead(self._members[0], member(self._state, 0))
             self._state = on_devices(stack([smaller]), self._mapping)
-            release_programs()  # of larger networks
+            release_programs()  # the larger network's are not needed again
         self._state = self._state._replace(
             loss_sum=jnp.copy(self._no_loss),
             activity=jax.tree.map(jnp.zeros_like, self._state.activity),

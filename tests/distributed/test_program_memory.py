@@ -67,3 +67,6 @@ def test_results_do_not_depend_on_when_programs_are_given_back(main, rows, monke
     assert len(released) >= 2
     assert all(released)
     assert rows("released") == rows("kept")
+    (kept,) = Path("kept").glob("runs/*/measure.npz")
+    (ours,) = Path("released").glob("runs/*/measure.npz")
+    assert ours.read_bytes() == kept.read_bytes()
