@@ -13,7 +13,6 @@ from sparsity_jax.data import default_data_dir
 from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.launch import __main__ as launch
 from sparsity_jax.report import __main__ as report
-from sparsity_jax.report.figures import low_gradient
 
 QUICKSTART = f"--config={Path(__file__).parents[1] / 'configs' / 'quickstart.py'}"
 
@@ -60,7 +59,6 @@ def test_an_audit_reads_and_writes_in_the_home_folder(home: Path) -> None:
         (report.main, ["figure", "1", "--out=~not_a_user/f.png"]),
         (report.main, ["--out=~not_a_user/r", "."]),
         (report.main, ["reproduced", "~not_a_user/w"]),
-        (low_gradient.main, ["--out=~not_a_user/f.png"]),
         (audit.main, ["~not_a_user/net.npz"]),
         (doctor.main, ["--workdir=~not_a_user/w"]),
         (doctor.main, ["--data_dir=~not_a_user/w"]),

@@ -1,6 +1,6 @@
 """Figures 4 and S3: a scalar under a regularizer and next to no gradient, by optimizer.
 
-python -m sparsity_jax.report.figures.low_gradient --out=FILE.png [--strengths=1e-3,1e-4 ...]
+`python -m sparsity_jax.report figure 4` and `figure S3` draw them, with the options named here.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import sys
 from collections.abc import Sequence
 
 import jax
@@ -18,12 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sparsity_jax.errors import UserError, user_path
+from sparsity_jax.errors import UserError
 from sparsity_jax.optimizers import OPTIMIZERS, default_learning_rate, make_optimizer
 from sparsity_jax.report.aggregate import OPTIMIZER_NAMES, REGULARIZER_NAMES
 from sparsity_jax.report.figures import style
 from sparsity_jax.sparsity.low_gradient import PHASES, fading_gradients, simulate
-from sparsity_jax.storage.io import write_atomically
 
 FIGURE_4 = ("adam", "sgd")
 SCALARS = 64
@@ -216,25 +214,3 @@ def _number(flag: str, text: str) -> float:
     if not 0 <= value < 1e6:
         raise UserError(f"{flag}: {text!r} is not a number from 0 on; give numbers such as 1e-3")
     return value
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Draw Figure S3 into a file; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m sparsity_jax.report.figures.low_gradient")
-    parser.add_argument("--out", metavar="FILE.png", type=user_path, required=True)
-    add_options(parser)
-    try:
-        options = parser.parse_args(arguments)
-        regime = regime_of(options)
-        write_atomically(options.out, style.png(low_gradient(regime=regime)))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: cannot write {options.out}: {error.strerror}; give another", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
