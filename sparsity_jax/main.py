@@ -32,8 +32,7 @@ from sparsity_jax.config.base import all_fields
 from sparsity_jax.config.checks import NESTED
 from sparsity_jax.config.command_line import field_table, load_config, override
 from sparsity_jax.config.fields import nearest_first, unknown_field
-from sparsity_jax.distributed import determinism
-from sparsity_jax.distributed import preemption as interruption
+from sparsity_jax.distributed import determinism, preemption
 from sparsity_jax.distributed.cores import parse_processes
 from sparsity_jax.distributed.processes import initialize
 from sparsity_jax.distributed.shards import WHOLE, Shard, parse_shard
@@ -61,7 +60,7 @@ def main() -> int:
         processes = None if values.processes is None else parse_processes(values.processes)
         shard = _shard(values, together=config.split == "batch")
         invocation = experiment.Invocation(command, values.overwrite, shard, processes)
-        with interruption.raising():
+        with preemption.raising():
             experiment.run(config, workdir, invocation)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -72,7 +71,7 @@ def main() -> int:
         return 2
     except KeyboardInterrupt as error:
         print(f"\ninterrupted; to go on: {command}", file=sys.stderr)
-        return interruption.exit_code(error)
+        return preemption.exit_code(error)
     return 0
 
 

@@ -19,7 +19,7 @@ from sparsity_jax.storage.measurements import read_measurements
 from sparsity_jax.storage.models import load_model
 from sparsity_jax.storage.pruned import read_pruned
 from sparsity_jax.training import observe as observing
-from sparsity_jax.training import trainer as fitting
+from sparsity_jax.training import trainer
 
 CONFIG = """
 from sparsity_jax.config import default_config
@@ -115,7 +115,7 @@ def test_the_same_command_again_only_prints_the_table(config, capsys, monkeypatc
     main([config])
     first = files(Path("runs/small"))
     capsys.readouterr()
-    monkeypatch.setattr(fitting, "train_population", None)  # would fail if anything were trained
+    monkeypatch.setattr(trainer, "train_population", None)  # would fail if anything were trained
     assert main([config]) == 0
     assert "steps" not in capsys.readouterr().out.splitlines()[0]
     assert files(Path("runs/small")) == first

@@ -10,8 +10,7 @@ from pathlib import Path
 from sparsity_jax.report import loading, tables
 from sparsity_jax.report.figures import registry
 from sparsity_jax.report.page.page import page as html_page
-from sparsity_jax.report.paper import joined
-from sparsity_jax.report.paper import paper_tables as papers
+from sparsity_jax.report.paper import joined, paper_tables
 from sparsity_jax.report.paper.claims import check as check_claims
 from sparsity_jax.report.paper.length import banner
 from sparsity_jax.storage.io import write_atomically
@@ -68,7 +67,7 @@ def table(folder: Path) -> str:
     return tables.text(records.rows, records.pruned, length=banner(records))
 
 
-def paper_table(source: Path | loading.Records, number: str) -> papers.PaperTable:
+def paper_table(source: Path | loading.Records, number: str) -> paper_tables.PaperTable:
     """A table of the paper in its own form, our numbers under the published ones.
 
     Args:
@@ -85,4 +84,4 @@ def paper_table(source: Path | loading.Records, number: str) -> papers.PaperTabl
       >>> print(paper_table(Path("runs/table2"), "2").text())  # doctest: +SKIP
     """
     records = source if isinstance(source, loading.Records) else loading.load(Path(source))
-    return papers.paper_table(records, number)
+    return paper_tables.paper_table(records, number)

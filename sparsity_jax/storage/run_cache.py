@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparsity_jax.storage import completion as completion
+from sparsity_jax.storage import completion
 from sparsity_jax.storage.io import json_digest
 
 FORMAT = 1  # of the entries; raise it when the same settings come to mean another run

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sparsity_jax.training import trainer as fitting
+from sparsity_jax.training import trainer
 
 SHORT = ("--config.seeds=1", "--config.epochs=4", "--config.drops=()", "--config.evaluations=2")
 
@@ -12,7 +12,7 @@ def test_a_run_of_another_grid_is_taken_from_the_store(main, rows, monkeypatch, 
     assert "taken from" not in capsys.readouterr().out
     assert len(list(Path("store").iterdir())) == 2
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "train_population", None)  # would fail if anything were trained
+        patch.setattr(trainer, "train_population", None)  # would fail if anything were trained
         assert main(*SHORT, "--config.store=store", "--workdir=second") == 0
     assert "trained before, taken from store" in capsys.readouterr().out
     assert rows("second") == rows("first")[:1]

@@ -14,7 +14,7 @@ import commands
 import lives
 import tiny
 
-from sparsity_jax.training import trainer as fitting
+from sparsity_jax.training import trainer
 
 HOUR = 3600.0
 CLOCKS = ("time", "monotonic", "perf_counter")
@@ -43,7 +43,7 @@ def let_clocks_jump(seed: int) -> None:
         module for name, module in sys.modules.items()
         if name.startswith("sparsity_jax") and getattr(module, "time", None) is time
     ]  # fmt: skip
-    assert fitting in found
+    assert trainer in found
     for module in found:
         module.time = clock  # pyright: ignore[reportAttributeAccessIssue]
 

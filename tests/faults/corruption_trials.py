@@ -26,7 +26,7 @@ from sparsity_jax import report
 from sparsity_jax.distributed.preemption import Interrupted
 from sparsity_jax.errors import UserError
 from sparsity_jax.experiment import run as experiment
-from sparsity_jax.training import trainer as fitting
+from sparsity_jax.training import trainer
 
 DAMAGES = ("truncate", "delete", "flip", "swap", "dtype")
 Outcome = tuple[str, str]  # verdict, what was said
@@ -203,7 +203,7 @@ def _quick() -> Iterator[None]:
 @contextlib.contextmanager
 def _stopping_late() -> Iterator[None]:
     """Stop in the second run, when it has two checkpoints."""
-    observe: Callable = fitting.observe
+    observe: Callable = trainer.observe
     seen = itertools.count(1)
 
     def late(*arguments: object) -> object:
@@ -211,7 +211,7 @@ def _stopping_late() -> Iterator[None]:
             raise Interrupted(15)
         return observe(*arguments)
 
-    with mock.patch.object(fitting, "observe", late):
+    with mock.patch.object(trainer, "observe", late):
         yield
 
 

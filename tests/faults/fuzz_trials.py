@@ -18,8 +18,7 @@ from ml_collections import ConfigDict
 from sparsity_jax.config.base import default_config
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.errors import UserError
-from sparsity_jax.storage import checkpoints
-from sparsity_jax.storage import completion as completion
+from sparsity_jax.storage import checkpoints, completion
 from sparsity_jax.storage.config_record import read_record
 from sparsity_jax.storage.history import Evaluation, encode_line, read_history
 from sparsity_jax.storage.io import json_digest

@@ -22,7 +22,7 @@ import tiny
 from jax._src import compiler, distributed
 
 from sparsity_jax import main, report
-from sparsity_jax.distributed import processes as hosts
+from sparsity_jax.distributed import processes
 
 HEARTBEAT_SECONDS = 10  # instead of 30, after which a process notices that another has died
 MEETING_SECONDS = 30  # instead of 300, after which it no longer waits for one that never came
@@ -122,7 +122,7 @@ def _command(
         os.dup2(said.fileno(), 2)
     sys.argv = ["main", *arguments]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    hosts.HEARTBEAT_SECONDS = HEARTBEAT_SECONDS
+    processes.HEARTBEAT_SECONDS = HEARTBEAT_SECONDS
     jax.distributed.initialize = functools.partial(
         jax.distributed.initialize, initialization_timeout=MEETING_SECONDS
     )

@@ -21,7 +21,7 @@ from sparsity_jax import report
 from sparsity_jax.storage import lock
 from sparsity_jax.storage.measurements import read_measurements
 from sparsity_jax.storage.results import read_results
-from sparsity_jax.training import trainer as fitting
+from sparsity_jax.training import trainer
 
 # Orbax leaves the errors of reads that it gave up on to be found by the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -50,7 +50,7 @@ def test_a_signal_commits_a_checkpoint_between_evaluations_and_the_run_goes_on_f
     tmp_path, monkeypatch, capfd, signum, code, step
 ):
     assert main(tmp_path / "whole") == 0
-    train_steps = fitting.train_population
+    train_steps = trainer.train_population
 
     def asked_to_stop(*arguments, until, mapping, **others):
         if until == step:
@@ -58,7 +58,7 @@ def test_a_signal_commits_a_checkpoint_between_evaluations_and_the_run_goes_on_f
         return train_steps(*arguments, until=until, mapping=mapping, **others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "train_population", asked_to_stop)
+        patch.setattr(trainer, "train_population", asked_to_stop)
         assert main(tmp_path / "parts") == code
     said = capfd.readouterr().err
     assert "to go on: python -m sparsity_jax.main" in said
@@ -90,7 +90,7 @@ def test_a_run_that_goes_on_with_other_devices_ends_alike(tmp_path, monkeypatch)
     """Stopped where four devices split its batches, it goes on with one: equal up to rounding."""
     split = ("--config.split=batch", "--config.sweep=()")  # Adam; SGD's rate makes much of rounding
     assert main(tmp_path / "whole", *split) == 0
-    train_steps = fitting.train_population
+    train_steps = trainer.train_population
 
     def asked_to_stop(*arguments, until, mapping, **others):
         assert mapping.devices == 4
@@ -99,7 +99,7 @@ def test_a_run_that_goes_on_with_other_devices_ends_alike(tmp_path, monkeypatch)
         return train_steps(*arguments, until=until, mapping=mapping, **others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "train_population", asked_to_stop)
+        patch.setattr(trainer, "train_population", asked_to_stop)
         assert main(tmp_path / "parts", *split) == 143
     done = commands.run(tmp_path / "parts", *split, JAX_NUM_CPU_DEVICES="1")
     assert done.returncode == 0, done.stderr
@@ -154,7 +154,7 @@ def test_odd_checkpoints_are_audited_or_refused(tmp_path, capsys):
 def test_a_vanished_workdir_and_a_held_one_are_named(tmp_path, monkeypatch, capsys):
     import shutil
 
-    train_steps = fitting.train_population
+    train_steps = trainer.train_population
 
     def vanishing(*arguments, until, mapping, **others):
         state = train_steps(*arguments, until=until, mapping=mapping, **others)
@@ -162,7 +162,7 @@ def test_a_vanished_workdir_and_a_held_one_are_named(tmp_path, monkeypatch, caps
         return state
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "train_population", vanishing)
+        patch.setattr(trainer, "train_population", vanishing)
         assert main(tmp_path / "gone") == 2
     assert "vanished" in capsys.readouterr().err
     with lock.hold(tmp_path / "held"):

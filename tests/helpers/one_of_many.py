@@ -11,9 +11,9 @@ report.__dict__.update(build=lambda folder: None, table=lambda folder: "")
 sys.modules[report.__name__] = report  # importing the real one costs more than these runs
 
 from sparsity_jax import main  # noqa: E402
-from sparsity_jax.distributed import processes as hosts  # noqa: E402
+from sparsity_jax.distributed import processes  # noqa: E402
 
-hosts.HEARTBEAT_SECONDS = 10
+processes.HEARTBEAT_SECONDS = 10
 
 if __name__ == "__main__":
     sys.exit(main.main())

@@ -18,11 +18,10 @@ from sparsity_jax import report
 from sparsity_jax.config import default_config
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.errors import UserError
-from sparsity_jax.report import loading as workdir
+from sparsity_jax.report import loading
 from sparsity_jax.report.figures.registry import DRAWINGS
-from sparsity_jax.report.page import page, runs, sections
-from sparsity_jax.report.page import slider as evolution
-from sparsity_jax.storage import completion as completion
+from sparsity_jax.report.page import page, runs, sections, slider
+from sparsity_jax.storage import completion
 from sparsity_jax.storage.config_record import ConfigRecord, write_record
 from sparsity_jax.storage.results import RunResult, write_results
 
@@ -68,7 +67,7 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_figure_is_on_disk_and_on_the_page(built: Path) -> None:
-    records = workdir.load(built)
+    records = loading.load(built)
     names = {drawing.name for drawing in DRAWINGS if drawing.applies(records)}
     assert len(names) == 13
     assert {path.stem for path in (built / "figures").glob("*.png")} == names
@@ -90,7 +89,7 @@ def test_the_page_asks_nothing_of_the_network(built: Path) -> None:
 
 def test_the_page_tells_numbers_of_results_csv(built: Path) -> None:
     text = (built / "report.html").read_text()
-    row = workdir.load(built).rows[0]
+    row = loading.load(built).rows[0]
     assert f"{row.sparsity_gamma:.1f}" in text
     assert f'data-value="{row.test_error:.6g}"' in text
     assert "python -m sparsity_jax.main --config=configs/quickstart.py" in text
@@ -108,7 +107,7 @@ def test_links_lead_to_the_sections_that_there_are(built: Path) -> None:
 def test_badges_tell_length_and_seeds(tmp_path: Path, without_figures: None) -> None:
     fakes = [dataclasses.replace(fake_workdir.QUICKSTART[0], seed=seed) for seed in (0, 1)]
     fake_workdir.write(tmp_path, tuple(fakes), evaluations=4)
-    assert sections.badges(workdir.load(tmp_path)) == ["6,000 steps", "2 seeds each"]
+    assert sections.badges(loading.load(tmp_path)) == ["6,000 steps", "2 seeds each"]
     text = report.build(tmp_path).read_text()
     assert "<li>2 seeds each</li>" in text
 
@@ -129,7 +128,7 @@ def test_every_run_has_a_card_with_command_time_and_machine(
     write_results(tmp_path / "results.csv", rows)
     told = completion.RunRecord(rows[0], machine=f"2 × {SCRIPT}")
     completion.write_run_record(tmp_path / "runs" / names[0], told, of="x")
-    first, second = runs.cards(workdir.load(tmp_path))
+    first, second = runs.cards(loading.load(tmp_path))
     assert (dict(first.facts)["machine"], dict(second.facts).get("machine")) == (told.machine, None)
     assert dict(first.facts)["training time"] == "3 min 20 s"
     assert first.command.endswith(f"--workdir=runs/{names[0]}")
@@ -202,7 +201,7 @@ def test_damaged_files_are_named_and_left_out(built: Path, without_figures: None
     (copy / "runs" / run / "pruned.json").write_text("{")
     with (copy / "history.jsonl").open("a") as file:
         file.write('{"run": "ad')
-    records = workdir.load(copy)
+    records = loading.load(copy)
     assert len(records.problems) == 3
     assert run not in records.measures
     assert len(records.curves) == len(fake_workdir.QUICKSTART)
@@ -232,7 +231,7 @@ def test_hostile_names_do_not_break_figures(tmp_path: Path) -> None:
     )
     fake_workdir.write(tmp_path, (hostile, fake_workdir.QUICKSTART[1]))
     report.build(tmp_path)
-    records = workdir.load(tmp_path)
+    records = loading.load(tmp_path)
     expected = {drawing.name for drawing in DRAWINGS if drawing.applies(records)}
     assert len(expected) == 12
     assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == expected
@@ -244,14 +243,14 @@ def test_no_such_folder_is_the_users_error(tmp_path: Path) -> None:
 
 
 def test_the_slider_shows_all_filters_of_a_layer(built: Path) -> None:
-    moving = evolution.payload(workdir.load(built))
+    moving = slider.payload(loading.load(built))
     first = moving["runs"][0]
     cells = np.frombuffer(base64.b64decode(first["cells"]), np.uint8)
     shape = (len(first["layers"]), len(first["epochs"]), 2, moving["bins"])
     shares = (cells.reshape(shape) / 255.0) ** 2
     assert first["filters"] == list(fake_workdir.FILTERS)
     np.testing.assert_allclose(shares.sum(-1), 1, atol=0.06)
-    finished = workdir.load(built).rows[0]
+    finished = loading.load(built).rows[0]
     dead = 100 * first["dead"][5][-1] / first["filters"][5]
     assert dead == pytest.approx(finished.layers[5], abs=0.01)
 

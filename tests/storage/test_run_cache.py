@@ -8,7 +8,7 @@ import pytest
 
 from sparsity_jax.config.base import default_config
 from sparsity_jax.config.sweep import expand
-from sparsity_jax.storage import completion as completion
+from sparsity_jax.storage import completion
 from sparsity_jax.storage import run_cache as store
 from sparsity_jax.storage.history import Evaluation, decode_line, encode_line
 from sparsity_jax.storage.results import RunResult

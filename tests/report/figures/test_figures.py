@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sparsity_jax.report import loading as workdir
+from sparsity_jax.report import loading
 from sparsity_jax.report.figures import style
 from sparsity_jax.report.figures.curves import training_curves
 from sparsity_jax.report.figures.gamma_beta import gamma_beta_maps, ridge_runs, shares
@@ -27,7 +27,7 @@ from sparsity_jax.storage.results import RunResult
 
 @pytest.fixture(scope="module")
 def records(built: Path) -> Records:
-    return workdir.load(built)
+    return loading.load(built)
 
 
 def test_bars_are_as_high_as_the_layers_are_sparse(records: Records) -> None:
@@ -137,7 +137,7 @@ def test_ridges_keep_the_most_and_the_least_sparse_run(records: Records) -> None
 
 def test_diverged_measures_draw(tmp_path: Path) -> None:
     fake_workdir.write(tmp_path, fake_workdir.QUICKSTART[:1], evaluations=1)
-    loaded = workdir.load(tmp_path)
+    loaded = loading.load(tmp_path)
     for layers in loaded.measures.values():
         for values in layers.gamma.values():
             values[:] = np.nan
@@ -146,11 +146,11 @@ def test_diverged_measures_draw(tmp_path: Path) -> None:
 
 @given(st.integers(1, 400), st.integers(2, 60))
 def test_thinning_keeps_both_ends(count: int, times: int) -> None:
-    made = workdir.Measurements(
+    made = loading.Measurements(
         step=np.arange(count), epoch=np.arange(count) / 10,
         gamma={"C1": np.zeros((count, 2))}, beta={"C1": np.zeros((count, 2))},
     )  # fmt: skip
-    thinned = workdir.thin(made, times)
+    thinned = loading.thin(made, times)
     assert len(thinned.step) == min(count, times) == len(thinned.gamma["C1"])
     assert (thinned.step[0], thinned.step[-1]) == (0, count - 1)
 
@@ -160,7 +160,7 @@ def test_curves_of_many_runs_are_all_there_with_gaps_between_them(tmp_path: Path
         fake_workdir.Fake("adam", "l2", 1e-3, 0.01 * seed, seed=seed) for seed in range(31)
     )
     fake_workdir.write(tmp_path, fakes, evaluations=5, filters=(4,))
-    loaded = workdir.load(tmp_path)
+    loaded = loading.load(tmp_path)
     (line,) = [line for line in training_curves(loaded).axes[1].lines if len(line.get_xydata()) > 2]
     drawn = np.asarray(line.get_ydata(), float)
     curves = [loaded.curves[fake.run].test_error for fake in fakes]

@@ -5,11 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from sparsity_jax.report import loading as workdir
-from sparsity_jax.report import tables
-from sparsity_jax.report.figures import filters as figure_alive
-from sparsity_jax.report.figures import speedup as figure_gains
-from sparsity_jax.report.figures import style
+from sparsity_jax.report import loading, tables
+from sparsity_jax.report.figures import filters, speedup, style
 from sparsity_jax.report.page import gains, page, sections
 from sparsity_jax.storage.pruned import FileSizes, Latency
 
@@ -17,7 +14,7 @@ from sparsity_jax.storage.pruned import FileSizes, Latency
 @pytest.fixture
 def records(built):
     """The made-up workdir with timings: `factor` is how many times faster pruning made it."""
-    loaded = workdir.load(built)
+    loaded = loading.load(built)
 
     def with_speedup(factor, noise=1.0):
         timings = tuple(Latency(batch, 2.0 * factor, 2.0, noise) for batch in (1, 256))
@@ -61,11 +58,11 @@ def test_a_network_that_lost_nothing_gains_nothing(records):
 
 
 def test_without_timings_there_is_no_table_and_no_figure(built):
-    loaded = workdir.load(built)
+    loaded = loading.load(built)
     untimed = {run: dataclasses.replace(r, latency=()) for run, r in loaded.pruned.items()}
     loaded = dataclasses.replace(loaded, pruned=untimed)
     assert gains.gains_table(loaded).lines == ()
-    assert figure_gains.timed_runs(loaded) == []
+    assert speedup.timed_runs(loaded) == []
     assert 'id="gains"' not in page.page(loaded, [])
     assert 'id="deaths"' in page.page(loaded, [])
 
@@ -76,19 +73,19 @@ def test_the_page_has_the_section(records):
 
 def test_the_figure_stands_where_the_numbers_say(records):
     made = records(1.5)
-    figure = figure_gains.speedup_against_sparsity(made)
+    figure = speedup.speedup_against_sparsity(made)
     assert [axes.get_title() for axes in figure.axes] == ["batch 1", "batch 256"]
-    run = figure_gains.timed_runs(made)[0]
+    run = speedup.timed_runs(made)[0]
     points = [tuple(np.ravel(line.get_xydata())) for line in figure.axes[0].lines]
-    assert (pytest.approx(figure_gains.removed_pct(made.pruned[run])), 1.5) in points
+    assert (pytest.approx(speedup.removed_pct(made.pruned[run])), 1.5) in points
     assert style.png(figure)
 
 
 def test_alive_curves_end_at_the_measured_sparsity(records):
     made = records(1.0)
-    runs = figure_alive.alive_runs(made)
+    runs = filters.alive_runs(made)
     assert runs
-    figure = figure_alive.filters_alive(made)
+    figure = filters.filters_alive(made)
     for axes, run in zip(figure.axes, runs, strict=True):
         masks = made.measures[run].inactive_gamma.values()
         ends = [line.get_ydata()[-1] for line in axes.lines]
