@@ -177,10 +177,10 @@ class RunConfig:
         (), "convolutions with stride 2, such as (1,)", variant="stride={}"
     )
     norm_parts: int = setting(
-        1,
-        "parts of a batch that BatchNorm normalises each by itself",
-        check=at_least(1),
-        variant="norm_parts={}",
+        1, "parts of a batch, each normalised alone", check=at_least(1), variant="norm_parts={}"
+    )
+    dropout: float = setting(
+        0.0, "share of hidden dense units dropped", check=_fraction_problem, variant="dropout={:g}"
     )
     batch_size: int = setting(40, "images a step", check=at_least(1))
     reference_batch: int = setting(

@@ -115,11 +115,12 @@ class ConvBlock(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Hidden dense layer: dense (no bias, the norm has one), BatchNorm, ReLU."""
+    """Hidden dense layer: dense (no bias, the norm has one), BatchNorm, ReLU, dropout if any."""
 
     features: int
     negative_slope: float
     norm_parts: int = 1
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -128,7 +129,8 @@ class DenseBlock(nn.Module):
             self.features, use_bias=False, kernel_init=XAVIER_RELU, dtype=x.dtype, name="dense"
         )
         norm = Norm(use_running_average=not train, parts=self.norm_parts, name="norm")
-        return rectify(norm(dense(x)), self.negative_slope)
+        x = rectify(norm(dense(x)), self.negative_slope)
+        return nn.Dropout(self.dropout, deterministic=not train)(x) if self.dropout else x
 
 
 class Logits(nn.Module):
@@ -173,6 +175,7 @@ class ConvNet(nn.Module):
     plan: Plan
     norm_parts: int = 1
     by_member: bool = False
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool = False) -> jax.Array:
@@ -188,7 +191,7 @@ class ConvNet(nn.Module):
             x = block(x, train=train)
         x = _head_inputs(x, plan)
         for name, features in zip(plan.dense_names, plan.dense, strict=False):
-            x = DenseBlock(features, slope, parts, name=name)(x, train=train)
+            x = DenseBlock(features, slope, parts, self.dropout, name=name)(x, train=train)
         return Logits(plan.classes, name=plan.dense_names[-1])(x)
 
 
@@ -237,6 +240,8 @@ def train_logits(
     norm_parts: int = 1,
     activity: bool = False,
     by_member: bool = False,
+    dropout: float = 0.0,
+    dropout_key: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, Any], dict[str, jax.Array]]:
     """Logits in training mode, the running statistics after this batch, and every filter's peaks.
 
@@ -247,6 +252,9 @@ def train_logits(
       norm_parts: parts of the batch that BatchNorm normalises each by itself.
       activity: return the peaks.
       by_member: under `vmap`, convolve the members one by one.
+      dropout: share of the units of each hidden dense layer that are set to zero, each by itself;
+        the others are divided by 1 - dropout.
+      dropout_key: random key that says which; without dropout it is not used.
 
     Returns:
       (logits (N, classes), batch_stats, layer -> largest activation in each image (N, filters));
@@ -257,9 +265,10 @@ def train_logits(
       >>> jax.eval_shape(step, variables, images)[2]['C1'].shape
       (4, 16)
     """
-    net = ConvNet(plan, norm_parts, by_member)
+    net = ConvNet(plan, norm_parts, by_member, dropout)
     mutable = ["batch_stats", *(["activity"] if activity else [])]
-    result = net.apply(variables, images, train=True, mutable=mutable)
+    drawn = {"dropout": dropout_key} if dropout else None
+    result = net.apply(variables, images, train=True, mutable=mutable, rngs=drawn)
     outputs, changed = cast(tuple[jax.Array, dict[str, Any]], result)
     seen = changed.get("activity", {})
     return outputs, changed["batch_stats"], {name: layer["peak"] for name, layer in seen.items()}

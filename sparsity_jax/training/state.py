@@ -22,6 +22,7 @@ from jax.typing import ArrayLike
 
 from sparsity_jax.config.run_config import RunConfig
 from sparsity_jax.data import Dataset
+from sparsity_jax.errors import UserError
 from sparsity_jax.models import Plan
 from sparsity_jax.models.convnet import init
 from sparsity_jax.optimizers import make_optimizer
@@ -46,6 +47,7 @@ class ProgramConfig:
     augment: str = "flip"  # one of data.augment.AUGMENTATIONS
     pad: int = 0  # of pad_crop
     norm_parts: int = 1  # parts of a batch that BatchNorm normalises each by itself
+    dropout: float = 0.0  # share of the hidden dense units that are set to zero in a step
     slimming: bool = False  # with an L1 penalty on gamma; without one, its word is left out
     precision: str = "float32"  # of activations and products; parameters are float32 always
     activity: bool = False  # the step watches every filter: `training.activity`
@@ -86,6 +88,11 @@ class TrainState(NamedTuple):
 
 def make_program_config(run: RunConfig, plan: Plan, train_size: int) -> ProgramConfig:
     """The program of a run. No regularizer is L2 at strength 0, so that both share a program."""
+    if run.dropout and not plan.dense:
+        raise UserError(
+            f"config.dropout={run.dropout:g} acts on hidden dense layers, and {plan.name} has none "
+            "on these data; give 0"
+        )
     decoupled = run.regularizer == "wd"
     return ProgramConfig(
         plan=plan,
@@ -98,6 +105,7 @@ def make_program_config(run: RunConfig, plan: Plan, train_size: int) -> ProgramC
         augment=run.augment,
         pad=run.pad if run.augment == "pad_crop" else 0,
         norm_parts=run.norm_parts,
+        dropout=run.dropout,
         activity=run.record_activity,
         slimming=run.gamma_l1 > 0,
         precision=run.precision,
@@ -177,7 +185,7 @@ def _with_beta(params: Mapping[str, Any], beta: jax.Array) -> Params:
     return changed
 
 
-_STREAMS = ("init", "order", "flip", "crop")
+_STREAMS = ("init", "order", "flip", "crop", "dropout")
 
 
 def random_key(hparams: Hparams, stream: str) -> jax.Array:

@@ -227,6 +227,8 @@ def train_step(
             norm_parts=program.norm_parts,
             activity=program.activity,
             by_member=program.by_member,
+            dropout=program.dropout,
+            dropout_key=jax.random.fold_in(random_key(hparams, "dropout"), state.step),
         )
         losses = cross_entropy(logits, labels)
         return jnp.mean(losses), (seen[0], seen[1])
