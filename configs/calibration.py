@@ -4,7 +4,7 @@ Reproduces: nothing by itself; it decides how Table 6's 32-0.25x rows, and then 
 Command: python -m sparsity_jax.main --config=configs/calibration.py[:cifar10|cifar100|NAME]
   where NAME is a candidate of sparsity_jax/config/calibration.py: that one on both data sets. Then
   `python -m sparsity_jax.report calibration WORKDIR ...` prints all beside the published numbers.
-Runs: 40 x 406,250 steps; :cifar10 20 x 406,250; :cifar100 20 x 406,250; :NAME 2 x 406,250. With
+Runs: 42 x 406,250 steps; :cifar10 21 x 406,250; :cifar100 21 x 406,250; :NAME 2 x 406,250. With
   --config.scale=0.12 a run screens (48,750 steps); scale 1 decides.
 Time: one CPU core, a run: 12 to 20 min a screening, 1 to 2.5 hours at full length. All 2 days,
   :cifar10 1 day, :cifar100 1 day, :NAME 2 to 5 hours. H200: not measured.

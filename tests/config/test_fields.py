@@ -127,7 +127,7 @@ def test_a_field_of_every_run_reaches_it():
         "width": "0.25", "pool": "avg2", "pool_after": (1,), "stride_2": (1,), "flip": False,
         "drops": ((1.0, 0.5),), "augment": "crop", "precision": "bfloat16", "data": "cifar10",
         "criterion": "slimming", "prune_mode": "exact", "learning_rate": 0.5, "norm_parts": 2,
-        "prune_layers": ("C1",), "renderings.background": "cluttered",
+        "prune_layers": ("C1",), "renderings.background": "cluttered", "dropout": 0.5,
     }  # fmt: skip
     (usual,) = expand(default_config())
     for name, value in others.items():
