@@ -267,7 +267,7 @@ def train_logits(
     """
     net = ConvNet(plan, norm_parts, by_member, dropout)
     mutable = ["batch_stats", *(["activity"] if activity else [])]
-    drawn = {"dropout": dropout_key} if dropout else None
+    drawn = None if dropout_key is None else {"dropout": dropout_key}
     result = net.apply(variables, images, train=True, mutable=mutable, rngs=drawn)
     outputs, changed = cast(tuple[jax.Array, dict[str, Any]], result)
     seen = changed.get("activity", {})
