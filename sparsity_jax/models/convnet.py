@@ -254,7 +254,7 @@ def train_logits(
       by_member: under `vmap`, convolve the members one by one.
       dropout: share of the units of each hidden dense layer that are set to zero, each by itself;
         the others are divided by 1 - dropout.
-      dropout_key: random key that says which; without dropout it is not used.
+      dropout_key: random key that says which; needed where there is dropout.
 
     Returns:
       (logits (N, classes), batch_stats, layer -> largest activation in each image (N, filters));

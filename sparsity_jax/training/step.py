@@ -228,7 +228,7 @@ def train_step(
             activity=program.activity,
             by_member=program.by_member,
             dropout=program.dropout,
-            dropout_key=jax.random.fold_in(random_key(hparams, "dropout"), state.step),
+            dropout_key=_dropout_key(program, hparams, state.step),
         )
         losses = cross_entropy(logits, labels)
         return jnp.mean(losses), (seen[0], seen[1])
@@ -254,3 +254,10 @@ def train_step(
         if program.activity
         else (),
     )
+
+
+def _dropout_key(program: ProgramConfig, hparams: Hparams, step: jax.Array) -> jax.Array | None:
+    """The key that says what a step drops; None where nothing is dropped."""
+    if not program.dropout:
+        return None
+    return jax.random.fold_in(random_key(hparams, "dropout"), step)
