@@ -27,6 +27,9 @@ from sparsity_jax.storage.io import (
 from sparsity_jax.storage.results import RunResult, decode_row, encode_results, encode_row
 
 NAME = "finished.json"
+# Fields that came when workdirs had been written without them, with the values that leave a run
+# what it was: such workdirs go on, and their finished runs stay finished.
+LATER_FIELDS = {"dropout": 0.0}
 _NOT_COVERED = {"checkpoints", "damaged", NAME}
 _MALFORMED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
@@ -50,7 +53,14 @@ class RunRecord:
 
 def settings_digest(config: RunConfig) -> str:
     """Digest of everything that a run was asked for."""
-    return json_digest(dataclasses.asdict(config))
+    settings = dataclasses.asdict(config)
+    return json_digest(
+        {
+            name: value
+            for name, value in settings.items()
+            if name not in LATER_FIELDS or value != LATER_FIELDS[name]
+        }
+    )
 
 
 def remove_leftovers(folder: Path) -> None:

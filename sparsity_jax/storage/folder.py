@@ -42,7 +42,8 @@ def check(workdir: Path, config: Mapping[str, Any], *, overwrite: bool = False) 
     record = workdir / "config.json"
     if overwrite or not record.exists():
         return
-    there, wanted = read_record(workdir)["config"], plain(config)
+    there = {**completion.LATER_FIELDS, **read_record(workdir)["config"]}
+    wanted = {**completion.LATER_FIELDS, **plain(config)}
     differing = sorted(
         field for field in {*there, *wanted} - _NO_RESULT if there.get(field) != wanted.get(field)
     )
