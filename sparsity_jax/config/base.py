@@ -21,6 +21,9 @@ from sparsity_jax.config.run_config import RunConfig
 from sparsity_jax.data.stream import DEVICE_BYTES
 
 MOST_SEEDS = 1_000
+# Fields that came when workdirs had been written without them, with the values that leave a run
+# what it was: such workdirs go on, and their finished runs stay finished.
+LATER_FIELDS: Mapping[str, Any] = {"dropout": 0.0}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from sparsity_jax.config.base import LATER_FIELDS
 from sparsity_jax.config.run_config import RunConfig
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.errors import UserError
@@ -36,7 +37,7 @@ def run_commands(command: str, config: Mapping[str, Any]) -> dict[str, str]:
     """
     if not command:
         return {}
-    base = list(_kept(shlex.split(command)))
+    base, config = list(_kept(shlex.split(command))), {**LATER_FIELDS, **config}
     try:
         entries = {run: entry for entry, run in _stems(config)}
         made = {}

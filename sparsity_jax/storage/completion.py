@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sparsity_jax.config.base import LATER_FIELDS
 from sparsity_jax.config.run_config import RunConfig
 from sparsity_jax.storage.io import (
     file_digest,
@@ -27,9 +28,6 @@ from sparsity_jax.storage.io import (
 from sparsity_jax.storage.results import RunResult, decode_row, encode_results, encode_row
 
 NAME = "finished.json"
-# Fields that came when workdirs had been written without them, with the values that leave a run
-# what it was: such workdirs go on, and their finished runs stay finished.
-LATER_FIELDS = {"dropout": 0.0}
 _NOT_COVERED = {"checkpoints", "damaged", NAME}
 _MALFORMED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sparsity_jax.config.base import LATER_FIELDS
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage import completion
 from sparsity_jax.storage.completion import RunRecord
@@ -42,8 +43,8 @@ def check(workdir: Path, config: Mapping[str, Any], *, overwrite: bool = False) 
     record = workdir / "config.json"
     if overwrite or not record.exists():
         return
-    there = {**completion.LATER_FIELDS, **read_record(workdir)["config"]}
-    wanted = {**completion.LATER_FIELDS, **plain(config)}
+    there = {**LATER_FIELDS, **read_record(workdir)["config"]}
+    wanted = {**LATER_FIELDS, **plain(config)}
     differing = sorted(
         field for field in {*there, *wanted} - _NO_RESULT if there.get(field) != wanted.get(field)
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sparsity_jax.config.base import LATER_FIELDS
 from sparsity_jax.config.command_line import load_config, override
 from sparsity_jax.config.commands import run_commands
 from sparsity_jax.config.sweep import expand
@@ -40,6 +41,8 @@ def test_a_command_trains_its_run_and_few_others(name):
 def test_without_a_command_or_a_readable_config_there_is_none():
     stored = load_config(str(CONFIGS / "quickstart.py")).to_dict()
     assert len(run_commands("x --config=y", stored)) == 4
+    older = {name: value for name, value in stored.items() if name not in LATER_FIELDS}
+    assert run_commands("x --config=y", older) == run_commands("x --config=y", stored)
     assert run_commands("", stored) == {}
     assert run_commands("x --config=y", {"name": "old"}) == {}
     assert run_commands("x --config=y", {**stored, "no_such_field": 1}) == {}

@@ -2,11 +2,11 @@
 
 import pytest
 
-from sparsity_jax.config.base import default_config
+from sparsity_jax.config.base import LATER_FIELDS, default_config
 from sparsity_jax.config.sweep import expand
 from sparsity_jax.errors import UserError
 from sparsity_jax.storage import folder
-from sparsity_jax.storage.completion import LATER_FIELDS, settings_digest
+from sparsity_jax.storage.completion import settings_digest
 from sparsity_jax.storage.config_record import ConfigRecord, write_record
 
 
