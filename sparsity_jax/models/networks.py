@@ -114,7 +114,7 @@ def vgg(
     """VGG-11/13/16/19 with BatchNorm and the paper's heads (Sec. 5.2).
 
     Every stage ends in a 2x2 max pool and the last map is flattened: 512 for CIFAR, (512, 256) for
-    TinyImageNet, (4096, 4096) for ImageNet (dropout is a setting of training; the paper has none).
+    TinyImageNet, (4096, 4096) for ImageNet (without dropout, which is a setting of training).
     VGG-19 is that of Network Slimming: four pools, global average, one linear layer.
 
     Args:
