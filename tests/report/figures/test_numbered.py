@@ -53,6 +53,15 @@ def test_files_have_their_place(runs, tmp_path, capsys, monkeypatch):
     assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    there = tmp_path / "taken"
+    there.touch()
+    assert command.main(["figure", "S3", *QUICK, f"--out={there}/x.png"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {there}")
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
