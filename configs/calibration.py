@@ -6,9 +6,9 @@ Command: python -m sparsity_jax.main --config=configs/calibration.py[:cifar10|ci
   `python -m sparsity_jax.report calibration WORKDIR ...` prints all beside the published numbers.
 Runs: 42 x 406,250 steps; :cifar10 21 x 406,250; :cifar100 21 x 406,250; :NAME 2 x 406,250. With
   --config.scale=0.12 a run screens (48,750 steps); scale 1 decides.
-Time: one core of a 2.6 GHz Xeon, a run: 18 to 35 min a screening, 2.4 to 5 hours at full length
-  (1.2 to 1.5 times as fast on two). All 6 days, :cifar10 3 days, :cifar100 3 days, :NAME 5 to 10
-  hours. H200: not measured.
+Time: one core of a 2.6 GHz Xeon, a run: 25 to 40 min a screening, 2.5 to 6.5 hours at full
+  length (1.3 to 1.5 times as fast on two). All 7 days, :cifar10 4 days, :cifar100 4 days, :NAME 5
+  to 13 hours. H200: not measured.
 Expect: CIFAR10 / CIFAR100: training loss 0.22 / 0.51, test loss 0.44 / 2.05, test error 13.4 /
   43.4 %, 23 / 0 % inactive.
 """
