@@ -97,6 +97,13 @@ CANDIDATES = (
         {"strength": 2e-4},
         diagnosis=True,
     ),
+    Candidate(
+        "rate_1e-2",
+        "what is missing may be Adam's alone: SGD's published losses are near the literal "
+        "reading's, and Adam's are those of a rate ten times as high",
+        {"learning_rate": 1e-2},
+        diagnosis=True,
+    ),
     Candidate("l2_3e-4", "how much regularisation is missing", {"strength": 3e-4}, diagnosis=True),
     Candidate(
         "l2_5e-4", "the strength of many recipes of its time", {"strength": 5e-4}, diagnosis=True
