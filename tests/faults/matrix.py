@@ -29,7 +29,7 @@ LONG = {
     "limits": (1, 8, 32, 64), "rounds": 6, "clocks": 4, "hashes": 3, "soak": 1800.0,
 }  # fmt: skip
 SHORT = {
-    "kills": 2, "quick starts": 0, "damages": 20, "cases": 4_000, "disks": 1,
+    "kills": 1, "quick starts": 0, "damages": 20, "cases": 4_000, "disks": 1,
     "limits": (8,), "rounds": 1, "clocks": 1, "hashes": 2, "soak": 0.0,
 }  # fmt: skip
 Sizes = Mapping[str, Any]
