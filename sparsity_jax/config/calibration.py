@@ -99,8 +99,8 @@ CANDIDATES = (
     ),
     Candidate(
         "rate_1e-2",
-        "what is missing may be Adam's alone: SGD's published losses are near the literal "
-        "reading's, and Adam's are those of a rate ten times as high",
+        "Adam's published losses are more like those before our drop: a base rate ten times as "
+        "high would end where the literal one begins",
         {"learning_rate": 1e-2},
         diagnosis=True,
     ),
