@@ -17,7 +17,7 @@ os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "sparsity_jax_test_compilations")
 )
-# All programs, the small ones too: a second run takes less than half the time of the first.
+# All programs, the small ones too: a second run takes two thirds of the time of the first.
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 

@@ -92,16 +92,16 @@ CANDIDATES = (
         {"dropout": 0.5},
     ),
     Candidate(
-        "l2_2e-4",
-        "a loss term of strength times the squared norm has twice the gradient",
-        {"strength": 2e-4},
-        diagnosis=True,
-    ),
-    Candidate(
         "rate_1e-2",
         "Adam's published losses are more like those before our drop: a base rate ten times as "
         "high would end where the literal one begins",
         {"learning_rate": 1e-2},
+        diagnosis=True,
+    ),
+    Candidate(
+        "l2_2e-4",
+        "a loss term of strength times the squared norm has twice the gradient",
+        {"strength": 2e-4},
         diagnosis=True,
     ),
     Candidate("l2_3e-4", "how much regularisation is missing", {"strength": 3e-4}, diagnosis=True),

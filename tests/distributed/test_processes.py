@@ -100,6 +100,12 @@ def test_a_signal_to_one_stops_both_and_four_finish_as_one_would(main, rows, sta
     kept = {path.parent.parent.name for path in Path().glob("together/runs/*/checkpoints/*")}
     assert kept == {folder.name for folder in Path("together/runs").iterdir()}
     assert len(kept) == 4  # two runs a process
+    again = start("together", 2, *LONG)
+    wait_for(both_train, again)
+    assert all(" steps from " in Path(f"together.{i}.log").read_text() for i in range(2))
+    again[0].kill()  # the one that leads: the other must not wait for it for ever
+    assert ended(again)[1] not in (0, None)
+
     assert ended(start("four", 4, *FOUR)) == [0, 0, 0, 0]
     assert rows("four") == rows("alone")
     histories = [Path(w, "history.jsonl").read_bytes() for w in ("four", "alone")]
