@@ -19,6 +19,9 @@ os.environ.setdefault(
 )
 # All programs, the small ones too: a second run takes two thirds of the time of the first.
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# Most of the time goes into compiling small programs, so LLVM optimizes none of them. What users
+# get is tested by the notebooks, which train for longer, and by JAX_DISABLE_MOST_OPTIMIZATIONS=0.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -40,6 +40,7 @@ def test_it_runs(path, nbformat, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([source, os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("SPARSITY_JAX_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "1")  # as a reader has it
+    monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS", raising=False)
     notebook = nbformat.read(path, as_version=4)
     stored = printed(notebook)
     client = nbclient.NotebookClient(
