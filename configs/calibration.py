@@ -7,7 +7,7 @@ Command: python -m sparsity_jax.main --config=configs/calibration.py[:cifar10|ci
 Runs: 44 x 406,250 steps; :cifar10 22 x 406,250; :cifar100 22 x 406,250; :NAME 2 x 406,250. With
   --config.scale=0.12 a run screens (48,750 steps); scale 1 decides.
 Time: one core of a 2.6 GHz Xeon, a run: 25 to 40 min a screening, 2.5 to 6.5 hours at full
-  length (1.3 to 1.5 times as fast on two). All 7 days, :cifar10 4 days, :cifar100 4 days, :NAME 5
+  length (1 to 1.5 times as fast on two). All 7 days, :cifar10 4 days, :cifar100 4 days, :NAME 5
   to 13 hours. H200: not measured.
 Expect: CIFAR10 / CIFAR100: training loss 0.22 / 0.51, test loss 0.44 / 2.05, test error 13.4 /
   43.4 %, 23 / 0 % inactive.
