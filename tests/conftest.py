@@ -17,9 +17,9 @@ os.environ["JAX_NUM_CPU_DEVICES"] = "4"
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(tempfile.gettempdir()) / "sparsity_jax_test_compilations")
 )
-# All programs, the small ones too: a second run takes two thirds of the time of the first.
+# All programs, the small ones too: what is compiled once is not compiled again by the next run.
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-# Most of the time goes into compiling small programs, so LLVM optimizes none of them. What users
+# Compiling takes longer than running most programs, so LLVM optimizes none of them. What users
 # get is tested by the notebooks, which train for longer, and by JAX_DISABLE_MOST_OPTIMIZATIONS=0.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
