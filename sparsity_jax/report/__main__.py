@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import os
 import re
 import sys
@@ -23,6 +24,7 @@ from sparsity_jax import report
 from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.report import tables
 from sparsity_jax.report.figures import numbered
+from sparsity_jax.report.figures.calibration import CAPTION, calibration_planes
 from sparsity_jax.report.paper import calibration, candidates, joined, reproduced
 from sparsity_jax.report.paper.length import banner
 from sparsity_jax.report.paper.terminal import paper_text, reproduced_text
@@ -91,9 +93,15 @@ def _writable(out: Path, sources: Sequence[joined.Source]) -> None:
 
 def calibrate(arguments: Sequence[str]) -> None:
     """Compare the calibration candidates with the paper's 32-0.25x rows."""
-    options = _asked(_parser("calibration", calibrate), "calibration.csv", arguments)
+    parser = _parser("calibration", calibrate)
+    numbered.add_file_options(parser, "draw the candidates too, into this file")
+    options = _asked(parser, "calibration.csv", arguments)
     new = [entry for path in options.workdir for entry in _entries(_workdir(path))]
-    print(candidates.as_text([*calibration.recorded(), *new]))
+    lines = [*calibration.recorded(), *new]
+    print(candidates.as_text(lines))
+    if options.out:
+        numbered.save(functools.partial(calibration_planes, lines), options.out, options.theme)
+        print(f"\n{options.out}\n{CAPTION}")
     if options.enter:
         path = calibration.record_path()
         print(f"\n{calibration.enter(new, path)} runs entered in {path}")

@@ -144,13 +144,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "workdir", nargs="?", type=user_path, metavar="WORKDIR", help="for 2, 3, 5, S1 and S2"
     )
-    parser.add_argument(
-        "--out",
-        type=user_path,
-        metavar="FILE.png|FILE.pdf",
-        help="default: figures/figure_N.png in the workdir, or figure_N.png here",
-    )
-    parser.add_argument("--theme", choices=THEMES, default="light")
+    add_file_options(parser, "default: figures/figure_N.png in the workdir, or figure_N.png here")
     parser.add_argument("--network", metavar="NAME", help="of figure 1; default: BasicNet")
     parser.add_argument("--width", metavar="WIDTH", help="of figure 1; default: 64-1x")
     parser.add_argument(
@@ -177,10 +171,31 @@ def write(options: argparse.Namespace) -> tuple[Path, str]:
         raise UserError(f"{options.workdir} is not a folder; give the workdir of an experiment")
     name = f"figure_{number.lower()}.png"
     path = options.out or (options.workdir / "figures" / name if options.workdir else Path(name))
+    draw, caption = FIGURES[number].make(options)
+    save(draw, path, options.theme)
+    return path, caption
+
+
+def add_file_options(parser: argparse.ArgumentParser, place: str) -> None:
+    """Add --out, whose help says the place, and --theme: where a figure goes, and its ground."""
+    parser.add_argument("--out", type=_figure_path, metavar="FILE.png|FILE.pdf", help=place)
+    parser.add_argument("--theme", choices=THEMES, default="light", help="of the figure")
+
+
+def _figure_path(text: str) -> Path:
+    """The path of a figure's file.
+
+    Raises:
+      UserError: it is neither a PNG nor a PDF.
+    """
+    path = user_path(text)
     if path.suffix not in (".png", ".pdf"):
         raise UserError(f"--out={path} must end in .png or .pdf")
-    draw, caption = FIGURES[number].make(options)
-    theme = THEMES[options.theme]
+    return path
+
+
+def save(draw: Draw, path: Path, theme: str) -> None:
+    """Draw a figure into a file, a PDF or a PNG as the name says."""
+    chosen = THEMES[theme]
     encode = style.pdf if path.suffix == ".pdf" else style.png
-    write_atomically(path, encode(draw(theme=theme), theme))
-    return path, caption
+    write_atomically(path, encode(draw(theme=chosen), chosen))

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 
 from sparsity_jax.report.aggregate import Group, groups
 from sparsity_jax.report.figures import style
+from sparsity_jax.report.figures.labels import write_labels
 from sparsity_jax.report.loading import Records
 
 MOST_LABELS = 8  # with more groups than this, points carry their strengths alone
@@ -20,14 +20,6 @@ MOST_NAMED = 6
 TOLERATED = 3.0  # points of test error above the lowest: the best trade-offs lie within
 LEAST_SPANS = (4.0, 0.5)  # of the axes, in points: smaller ones make noise look like a difference
 FAR = 4.0  # times the median error: such errors stand at the top, their value beside them
-PLACES = (  # of a label around its point: offset in points, alignment
-    (6, 3, "left", "bottom"),
-    (-6, 3, "right", "bottom"),
-    (6, -3, "left", "top"),
-    (-6, -3, "right", "top"),
-    (0, 7, "center", "bottom"),
-    (0, -7, "center", "top"),
-)
 
 
 @style.themed
@@ -59,7 +51,8 @@ def sparsity_against_error(records: Records, *, theme: style.Theme = style.LIGHT
     named = [*front, *(g for g in near if g not in front and len(shown) <= MOST_STRENGTHS)]
     short = MOST_LABELS < len(shown) <= MOST_STRENGTHS
     style.settle(figure)  # the labels' places are chosen in pixels
-    _labels(axes, near, {g.first.run: _strength(g) if short else g.label for g in named})
+    words = {near.index(g): _strength(g) if short else g.label for g in named}
+    write_labels(axes, [_at(group) for group in near], words)
     return figure
 
 
@@ -138,40 +131,6 @@ def _outliers(axes: Axes, far: Sequence[Group], marks: dict[str, style.Mark]) ->
                 va="bottom",
             )
             last = x
-
-
-def _labels(axes: Axes, near: Sequence[Group], words: dict[str, str]) -> None:
-    """Writes the words at their points, the first ones first, each where nothing else is."""
-    places = {group.first.run: _at(group) for group in near}
-    taken = [tuple(axes.transData.transform(at)) for at in places.values()]
-    boxes = [(x - 7, y - 7, x + 7, y + 7) for x, y in taken]
-    edges = axes.bbox.extents
-    for run, word in words.items():
-        for place in PLACES:
-            label = _label(axes, places[run], style.plain(word, 40), place)
-            extent = label.get_window_extent()
-            box = extent.x0, extent.y0, extent.x1, extent.y1
-            inside = edges[0] <= box[0] and box[2] <= edges[2] and edges[1] <= box[1]
-            if inside and not any(_overlap(box, other) for other in boxes):
-                boxes.append(box)
-                break
-            label.remove()
-
-
-def _label(
-    axes: Axes, at: tuple[float, float], word: str, place: tuple[int, int, str, str]
-) -> Annotation:
-    right, up, across, along = place
-    return axes.annotate(
-        word, at, xytext=(right, up), textcoords="offset points", fontsize=6.8, ha=across, va=along
-    )
-
-
-def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
-    """The area that two boxes (left, bottom, right, top) share."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    return max(0.0, width) * max(0.0, height)
 
 
 def _front(shown: Sequence[Group]) -> list[Group]:
