@@ -98,13 +98,14 @@ def calibrate(arguments: Sequence[str]) -> None:
     options = _asked(parser, "calibration.csv", arguments)
     new = [entry for path in options.workdir for entry in _entries(_workdir(path))]
     lines = [*calibration.recorded(), *new]
-    print(candidates.as_text(lines))
+    said = [candidates.as_text(lines)]
     if options.out:
         numbered.save(functools.partial(calibration_planes, lines), options.out, options.theme)
-        print(f"\n{options.out}\n{CAPTION}")
+        said.append(f"{options.out}\n{CAPTION}")
     if options.enter:
         path = calibration.record_path()
-        print(f"\n{calibration.enter(new, path)} runs entered in {path}")
+        said.append(f"{calibration.enter(new, path)} runs entered in {path}")
+    print("\n\n".join(said))  # last, so that a reader who has seen enough stops none of it
 
 
 def record(arguments: Sequence[str]) -> None:
@@ -112,10 +113,11 @@ def record(arguments: Sequence[str]) -> None:
     options = _asked(_parser("reproduced", record), "reproduced.csv", arguments)
     new = [entry for path in options.workdir for entry in _full_runs(_workdir(path))]
     kept = {entry.identity: entry for entry in [*new, *reproduced.reproduced()]}
-    print(reproduced_text(tuple(kept.values())))
+    said = [reproduced_text(tuple(kept.values()))]
     if options.enter:
         path = reproduced.record_path()
-        print(f"\n{reproduced.enter(new, path)} runs entered in {path}")
+        said.append(f"{reproduced.enter(new, path)} runs entered in {path}")
+    print("\n\n".join(said))
 
 
 def _asked(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,22 @@ def test_full_length_runs_stand_beside_the_published_rows_and_are_entered_once(f
     assert entry.row == read_results(full_length / "results.csv")[0]
     assert command.main(["reproduced"]) == 0
     assert "13.4" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_loses_neither_picture_nor_rows(screening, full_length, monkeypatch):
+    picture = screening.with_name("made.png")
+    for asked in (
+        ["calibration", str(screening), "--enter", f"--out={picture}"],
+        ["reproduced", str(full_length), "--enter"],
+    ):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "w", buffering=1) as closed:
+            monkeypatch.setattr(sys, "stdout", closed)
+            assert command.main(asked) == 0
+    assert len(calibration.recorded()) == 2
+    assert len(reproduced.reproduced()) == 1
+    assert picture.exists()
 
 
 def test_shortened_runs_are_not_entered(screening, capsys, tmp_path, monkeypatch):
