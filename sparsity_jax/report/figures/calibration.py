@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -19,7 +20,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from sparsity_jax.config.calibration import CANDIDATES
 from sparsity_jax.report.figures import style
 from sparsity_jax.report.figures.labels import BESIDE, PLACES, write_labels
-from sparsity_jax.report.paper.calibration import FULL_STEPS, Entry, targets
+from sparsity_jax.report.paper.calibration import (
+    FULL_STEPS,
+    LOG2_TRAIN_LOSS,
+    TEST_ERROR,
+    Entry,
+    targets,
+)
 from sparsity_jax.report.paper.candidates import Score, scores
 from sparsity_jax.storage.results import RunResult
 
@@ -90,8 +97,8 @@ def _points(dataset: str, ranked: Sequence[Score]) -> list[tuple[Score, tuple[fl
 
 
 def _published(axes: Axes, row: RunResult, theme: style.Theme) -> None:
-    low, high = row.train_loss / math.sqrt(2), row.train_loss * math.sqrt(2)
-    tolerance = 0.05 * row.test_error
+    factor, tolerance = 2**LOG2_TRAIN_LOSS, TEST_ERROR * row.test_error
+    low, high = row.train_loss / factor, row.train_loss * factor
     axes.add_patch(
         Rectangle(
             (low, row.test_error - tolerance),
@@ -108,7 +115,7 @@ def _published(axes: Axes, row: RunResult, theme: style.Theme) -> None:
 
 def _candidates(axes: Axes, dataset: str, ranked: Sequence[Score], theme: style.Theme) -> None:
     found = _points(dataset, ranked)
-    for candidate in {score.candidate for score, _ in found}:
+    for candidate in dict.fromkeys(score.candidate for score, _ in found):
         places = [at for score, at in found if score.candidate == candidate]
         axes.plot(*zip(*places, strict=True), color=theme.faint, linewidth=0.8, zorder=1)
     for score, at in found:
@@ -123,7 +130,7 @@ def _mark(
     axes.plot([at[0]], [at[1]], markerfacecolor=color, **_look(kind, theme))
 
 
-def _look(kind: str, theme: style.Theme) -> dict:
+def _look(kind: str, theme: style.Theme) -> dict[str, Any]:
     return {
         "marker": "*" if kind == "published" else "o",
         "markersize": SIZES[kind],

@@ -52,6 +52,7 @@ COLUMNS = (
     "date",
 )
 FITTED = ("train_loss", "test_loss", "test_error", "sparsity_gamma")
+LOG2_TRAIN_LOSS, TEST_LOSS, TEST_ERROR, SPARSITY = 0.5, 0.1, 0.05, 3.0  # differences that matter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,8 +240,8 @@ def parts(target: RunResult, ours: Mapping[str, float]) -> tuple[float, float, f
         ours[name] / getattr(target, name) for name in ("train_loss", "test_loss", "test_error")
     )
     return (
-        abs(math.log2(train)) / 0.5 if train else math.inf,
-        abs(test - 1) / 0.1,
-        abs(error - 1) / 0.05,
-        abs(ours["sparsity_gamma"] - target.sparsity_gamma) / 3,
+        abs(math.log2(train)) / LOG2_TRAIN_LOSS if train else math.inf,
+        abs(test - 1) / TEST_LOSS,
+        abs(error - 1) / TEST_ERROR,
+        abs(ours["sparsity_gamma"] - target.sparsity_gamma) / SPARSITY,
     )
