@@ -4,7 +4,7 @@ Reproduces: nothing by itself; it decides how Table 6's 32-0.25x rows, and then 
 Command: python -m sparsity_jax.main --config=configs/calibration.py[:cifar10|cifar100|NAME]
   where NAME is a candidate of sparsity_jax/config/calibration.py: that one on both data sets. Then
   `python -m sparsity_jax.report calibration WORKDIR ...` prints all beside the published numbers.
-Runs: 46 x 406,250 steps; :cifar10 23 x 406,250; :cifar100 23 x 406,250; :NAME 2 x 406,250. With
+Runs: 44 x 406,250 steps; :cifar10 22 x 406,250; :cifar100 22 x 406,250; :NAME 2 x 406,250. With
   --config.scale=0.12 a run screens (48,750 steps); scale 1 decides.
 Time: one core of a 2.6 GHz Xeon, a run: 25 to 40 min a screening, 2.5 to 6.5 hours at full
   length (1 to 1.5 times as fast on two). All 7 days, :cifar10 4 days, :cifar100 4 days, :NAME 5

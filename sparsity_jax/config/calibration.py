@@ -83,12 +83,6 @@ CANDIDATES = (
         "max3_crop2", "overlapping pools and a small crop together", {**_crop(2), "pool": "max3"}
     ),
     Candidate(
-        "max3_crop2_no_drop",
-        "a drop that never reached the optimizer: at a constant rate alone is the literal weight "
-        "decay, which no schedule scales, equal to SGD's L2, as published",
-        {**_crop(2), "pool": "max3", "drops": ()},
-    ),
-    Candidate(
         "norm4", "a batch divided among four devices is normalised in parts", {"norm_parts": 4}
     ),
     Candidate(
