@@ -23,7 +23,7 @@ from typing import NoReturn
 from sparsity_jax import report
 from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.report import tables
-from sparsity_jax.report.figures import numbered
+from sparsity_jax.report.figures import figure_file, numbered
 from sparsity_jax.report.figures.calibration import CAPTION, calibration_planes
 from sparsity_jax.report.paper import calibration, candidates, joined, reproduced
 from sparsity_jax.report.paper.length import banner
@@ -66,11 +66,11 @@ def judge(arguments: Sequence[str]) -> None:
     if options.json:
         sys.stdout.write(joined.as_json(together.records))
         return
-    for source in sources:
-        print(_table(source, build=source.is_workdir and not options.out))
-    print(f"\n{paper_text(together.records)}")
+    said = [_table(source, build=source.is_workdir and not options.out) for source in sources]
+    said.append(f"\n{paper_text(together.records)}")
     if options.out:
-        print(f"\n{options.out}")
+        said.append(f"\n{options.out}")
+    print("\n".join(said))  # last, so that a reader who has seen enough stops no report
 
 
 def _table(source: joined.Source, *, build: bool) -> str:
@@ -94,13 +94,13 @@ def _writable(out: Path, sources: Sequence[joined.Source]) -> None:
 def calibrate(arguments: Sequence[str]) -> None:
     """Compare the calibration candidates with the paper's 32-0.25x rows."""
     parser = _parser("calibration", calibrate)
-    numbered.add_file_options(parser, "draw the candidates too, into this file")
+    figure_file.add_options(parser, "draw the candidates too, into this file")
     options = _asked(parser, "calibration.csv", arguments)
     new = [entry for path in options.workdir for entry in _entries(_workdir(path))]
     lines = [*calibration.recorded(), *new]
     said = [candidates.as_text(lines)]
     if options.out:
-        numbered.save(functools.partial(calibration_planes, lines), options.out, options.theme)
+        figure_file.save(functools.partial(calibration_planes, lines), options.out, options.theme)
         said.append(f"{options.out}\n{CAPTION}")
     if options.enter:
         path = calibration.record_path()

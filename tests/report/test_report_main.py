@@ -95,11 +95,13 @@ def test_full_length_runs_stand_beside_the_published_rows_and_are_entered_once(f
     assert "13.4" in capsys.readouterr().out
 
 
-def test_a_closed_pipe_loses_neither_picture_nor_rows(screening, full_length, monkeypatch):
+def test_a_closed_pipe_loses_no_picture_row_or_report(screening, full_length, monkeypatch):
+    monkeypatch.setattr("sparsity_jax.report.figures.registry.DRAWINGS", ())
     picture = screening.with_name("made.png")
     for asked in (
         ["calibration", str(screening), "--enter", f"--out={picture}"],
         ["reproduced", str(full_length), "--enter"],
+        [str(screening), str(full_length)],
     ):
         reading, writing = os.pipe()
         os.close(reading)
@@ -109,6 +111,7 @@ def test_a_closed_pipe_loses_neither_picture_nor_rows(screening, full_length, mo
     assert len(calibration.recorded()) == 2
     assert len(reproduced.reproduced()) == 1
     assert picture.exists()
+    assert all((workdir / "report.html").exists() for workdir in (screening, full_length))
 
 
 def test_shortened_runs_are_not_entered(screening, capsys, tmp_path, monkeypatch):

@@ -11,17 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from sparsity_jax.errors import UserError, user_path
 from sparsity_jax.models import Plan, make_plan
 from sparsity_jax.optimizers import OPTIMIZERS
 from sparsity_jax.report import loading
-from sparsity_jax.report.figures import low_gradient, network, pictures, registry, style
+from sparsity_jax.report.figures import figure_file, low_gradient, network, pictures, registry
+from sparsity_jax.report.figures.figure_file import Draw
 from sparsity_jax.storage.config_record import read_config
-from sparsity_jax.storage.io import write_atomically
 
-Draw = Callable[..., Figure]  # (theme=...)
 # What config.data stands for -> (height, width, channels) that the network sees, classes.
 SHAPES: dict[str, tuple[tuple[int, int, int], int]] = {
     "cifar10": ((32, 32, 3), 10),
@@ -31,7 +28,6 @@ SHAPES: dict[str, tuple[tuple[int, int, int], int]] = {
     "objectnet3d": ((64, 64, 1), 30),
     "renderings": ((32, 32, 1), 10),
 }
-THEMES = {"light": style.LIGHT, "dark": style.DARK}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +140,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "workdir", nargs="?", type=user_path, metavar="WORKDIR", help="for 2, 3, 5, S1 and S2"
     )
-    add_file_options(parser, "default: figures/figure_N.png in the workdir, or figure_N.png here")
+    figure_file.add_options(
+        parser, "default: figures/figure_N.png in the workdir, or figure_N.png here"
+    )
     parser.add_argument("--network", metavar="NAME", help="of figure 1; default: BasicNet")
     parser.add_argument("--width", metavar="WIDTH", help="of figure 1; default: 64-1x")
     parser.add_argument(
@@ -172,30 +170,5 @@ def write(options: argparse.Namespace) -> tuple[Path, str]:
     name = f"figure_{number.lower()}.png"
     path = options.out or (options.workdir / "figures" / name if options.workdir else Path(name))
     draw, caption = FIGURES[number].make(options)
-    save(draw, path, options.theme)
+    figure_file.save(draw, path, options.theme)
     return path, caption
-
-
-def add_file_options(parser: argparse.ArgumentParser, place: str) -> None:
-    """Add --out, whose help says the place, and --theme: where a figure goes, and its ground."""
-    parser.add_argument("--out", type=_figure_path, metavar="FILE.png|FILE.pdf", help=place)
-    parser.add_argument("--theme", choices=THEMES, default="light", help="of the figure")
-
-
-def _figure_path(text: str) -> Path:
-    """The path of a figure's file.
-
-    Raises:
-      UserError: it is neither a PNG nor a PDF.
-    """
-    path = user_path(text)
-    if path.suffix not in (".png", ".pdf"):
-        raise UserError(f"--out={path} must end in .png or .pdf")
-    return path
-
-
-def save(draw: Draw, path: Path, theme: str) -> None:
-    """Draw a figure into a file, a PDF or a PNG as the name says."""
-    chosen = THEMES[theme]
-    encode = style.pdf if path.suffix == ".pdf" else style.png
-    write_atomically(path, encode(draw(theme=chosen), chosen))
