@@ -1,4 +1,4 @@
-"""Where a figure that a command draws goes: its file, PNG or PDF, and its ground."""
+"""File of a figure that a command draws: its place, PNG or PDF, and its ground."""
 
 from __future__ import annotations
 
